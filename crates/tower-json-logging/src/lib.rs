@@ -1,0 +1,1 @@
+//! One right JSON line per request, and a JSON formatter for tracing.

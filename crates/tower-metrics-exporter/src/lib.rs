@@ -1,0 +1,1 @@
+//! A /metrics endpoint for any hyper, axum or tonic service.

@@ -1,0 +1,1 @@
+//! Lifecycle metrics for scans and other long-running work behind a tower Service.

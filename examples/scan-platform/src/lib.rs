@@ -1,0 +1,1 @@
+//! A small security-scan platform.
