@@ -1,0 +1,80 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::Response;
+use http_body::Body;
+use pin_project_lite::pin_project;
+
+use crate::{Exchange, ResponseBody, tracker::Tracker};
+
+pin_project! {
+    /// The response future of an [`ObserveService`](crate::ObserveService).
+    #[must_use = "futures do nothing unless polled; dropping this one ends the exchange"]
+    pub struct ResponseFuture<F, X>
+    where
+        X: Exchange,
+    {
+        // `None` only while being dropped.
+        #[pin]
+        inner: Option<F>,
+        tracker: Tracker<X>,
+    }
+
+    impl<F, X> PinnedDrop for ResponseFuture<F, X>
+    where
+        X: Exchange,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            // Before the tracker is dropped, so that what the service does on its way out still
+            // belongs to the exchange.
+            let mut this = this.project();
+            this.tracker.destroy(|| this.inner.set(None));
+        }
+    }
+}
+
+impl<F, X: Exchange> ResponseFuture<F, X> {
+    pub(crate) const fn new(inner: F, tracker: Tracker<X>) -> Self {
+        Self {
+            inner: Some(inner),
+            tracker,
+        }
+    }
+}
+
+impl<F, X, B, E> Future for ResponseFuture<F, X>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    X: Exchange,
+    B: Body,
+{
+    type Output = Result<Response<ResponseBody<B, X>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Some(inner) = this.inner.as_pin_mut() else {
+            return Poll::Pending;
+        };
+        match ready!(this.tracker.run(|| inner.poll(cx))) {
+            Ok(mut response) => {
+                this.tracker.answered(&mut response);
+                let tracker = this.tracker.take();
+                Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, tracker))))
+            }
+            Err(error) => {
+                this.tracker.failed();
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+}
+
+impl<F, X: Exchange> fmt::Debug for ResponseFuture<F, X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

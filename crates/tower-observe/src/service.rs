@@ -1,0 +1,88 @@
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::{Clock, Observe, RequestHead, ResponseBody, ResponseFuture, tracker::Tracker};
+
+/// A service whose exchanges are observed. Made by [`ObserveLayer`](crate::ObserveLayer).
+pub struct ObserveService<S, O> {
+    inner: S,
+    observer: Arc<O>,
+    clock: Clock,
+}
+
+impl<S, O> ObserveService<S, O> {
+    pub(crate) const fn new(inner: S, observer: Arc<O>, clock: Clock) -> Self {
+        Self {
+            inner,
+            observer,
+            clock,
+        }
+    }
+
+    /// The inner service.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service. Calls made through it are not observed.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Gives the inner service back.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S: Clone, O> Clone for ObserveService<S, O> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            observer: Arc::clone(&self.observer),
+            clock: self.clock.clone(),
+        }
+    }
+}
+
+impl<S: fmt::Debug, O> fmt::Debug for ObserveService<S, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObserveService")
+            .field("inner", &self.inner)
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S, O, B, R> Service<Request<B>> for ObserveService<S, O>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    O: Observe,
+    R: Body,
+{
+    type Response = Response<ResponseBody<R, O::Exchange>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, O::Exchange>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let started = self.clock.now();
+        let exchange = self
+            .observer
+            .start(&mut RequestHead::new(&mut request, started));
+        // Armed before the inner service is called: a panic in there is an end, too.
+        let mut tracker = Tracker::new(exchange, self.clock.clone(), started, request.method());
+        let future = tracker.run(|| self.inner.call(request));
+        ResponseFuture::new(future, tracker)
+    }
+}
