@@ -1,0 +1,95 @@
+use std::{
+    fs,
+    net::TcpListener,
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::{Suite, platform::get, process::Process};
+
+/// A running Prometheus that scrapes one target every second.
+pub struct Prometheus {
+    process: Process,
+    url: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Prometheus {
+    /// Starts one that scrapes `target` (`http://address`), and waits until it is ready.
+    pub fn start(suite: Suite, target: &str) -> Self {
+        let target = target.strip_prefix("http://").expect("the target is reached by http");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let config = folder.path().join("prometheus.yml");
+        let text = format!(
+            "global: {{scrape_interval: 1s}}\n\
+             scrape_configs:\n\
+             - job_name: sentrascan\n\
+             \x20 static_configs: [{{targets: ['{target}']}}]\n"
+        );
+        fs::write(&config, text).expect("the configuration is written");
+        let listen = format!("127.0.0.1:{}", free_port());
+        let mut command = Command::new(suite.program("prometheus"));
+        command
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
+            .arg(format!("--web.listen-address={listen}"))
+            .arg("--log.level=error")
+            .stdout(Stdio::null());
+        let mut process = Process::start("prometheus", &mut command);
+        let url = format!("http://{listen}");
+        let ready = format!("{url}/-/ready");
+        process.wait_for("readiness", || ureq::get(&ready).call().ok());
+        Self { process, url, _folder: folder }
+    }
+
+    /// Asks until the query has one sample or more, and gives their labels and values.
+    pub fn query(&mut self, query: &str) -> Vec<(Value, f64)> {
+        let url = format!("{}/api/v1/query?query={}", self.url, encode(query));
+        self.process.wait_for(&format!("answer to {query}"), || {
+            let answer: Value = serde_json::from_str(&get(&url)).ok()?;
+            let samples = answer.pointer("/data/result")?.as_array()?;
+            let samples: Vec<_> = samples
+                .iter()
+                .map(|sample| {
+                    let value = sample["value"][1].as_str().and_then(|value| value.parse().ok());
+                    (sample["metric"].clone(), value.expect("a sample has a number"))
+                })
+                .collect();
+            (!samples.is_empty()).then_some(samples)
+        })
+    }
+
+    /// What the version's own metric says, such as `2.53.3+ds1`.
+    pub fn version(&self) -> String {
+        let url = format!("{}/api/v1/status/buildinfo", self.url);
+        let answer: Value = serde_json::from_str(&get(&url)).expect("the answer is JSON");
+        answer["data"]["version"].as_str().expect("it has a version").to_owned()
+    }
+
+    /// The scraped target's health and last error.
+    pub fn target_health(&mut self) -> (String, String) {
+        let url = format!("{}/api/v1/targets?state=active", self.url);
+        self.process.wait_for("first scrape", || {
+            let answer: Value = serde_json::from_str(&get(&url)).ok()?;
+            let target = answer.pointer("/data/activeTargets/0")?;
+            let health = target["health"].as_str().filter(|health| *health != "unknown")?;
+            Some((health.to_owned(), target["lastError"].as_str()?.to_owned()))
+        })
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    listener.local_addr().expect("it has an address").port()
+}
+
+fn encode(query: &str) -> String {
+    query
+        .bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}

@@ -1,0 +1,50 @@
+use std::{
+    env,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+/// The Debian suite that a server comes from, and so its generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suite {
+    /// Prometheus 2.53.
+    Trixie,
+    /// Prometheus 3.
+    Forky,
+}
+
+impl Suite {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Trixie, Self::Forky];
+
+    /// Where a program of this suite is.
+    pub fn program(self, name: &str) -> PathBuf {
+        let suite = match self {
+            Self::Trixie => "trixie",
+            Self::Forky => "forky",
+        };
+        let tools = env::var_os("OBSERVABILITY_TOOLS").unwrap_or_else(|| {
+            panic!(
+                "OBSERVABILITY_TOOLS is not set: run `cargo xtask test`, or fetch the servers with \
+                 `cargo xtask tools` and set it to the absolute path of target/tools"
+            )
+        });
+        let program = Path::new(&tools).join(suite).join("usr/bin").join(name);
+        assert!(program.is_file(), "there is no {program:?}: run `cargo xtask tools`");
+        program
+    }
+}
+
+/// What `promtool check metrics` says of a page.
+pub fn promtool_check_metrics(suite: Suite, page: &str) -> Output {
+    let mut promtool = Command::new(suite.program("promtool"))
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool starts");
+    promtool.stdin.take().expect("it is piped").write_all(page.as_bytes()).expect("it reads");
+    promtool.wait_with_output().expect("promtool ends")
+}
