@@ -3,13 +3,10 @@
 //! `cargo xtask test` fetches the servers and says where they are in `OBSERVABILITY_TOOLS`. Without that
 //! variable the tests fail, and say so: they are never skipped.
 
-mod platform;
-mod process;
 mod prometheus;
 mod tools;
 
 pub use self::{
-    platform::{Platform, get, post_json},
     prometheus::Prometheus,
     tools::{Suite, promtool_check_metrics},
 };

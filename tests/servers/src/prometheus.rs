@@ -1,12 +1,13 @@
 use std::{
     fs,
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     process::{Command, Stdio},
 };
 
+use platform_tests::{Process, get};
 use serde_json::Value;
 
-use crate::{Suite, platform::get, process::Process};
+use crate::Suite;
 
 /// A running Prometheus that scrapes one target every second.
 pub struct Prometheus {
@@ -18,7 +19,9 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts one that scrapes `target` (`http://address`), and waits until it is ready.
     pub fn start(suite: Suite, target: &str) -> Self {
-        let target = target.strip_prefix("http://").expect("the target is reached by http");
+        let target = target
+            .strip_prefix("http://")
+            .expect("the target is reached by http");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = folder.path().join("prometheus.yml");
         let text = format!(
@@ -32,28 +35,44 @@ impl Prometheus {
         let mut command = Command::new(suite.program("prometheus"));
         command
             .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                folder.path().join("data").display()
+            ))
             .arg(format!("--web.listen-address={listen}"))
             .arg("--log.level=error")
             .stdout(Stdio::null());
         let mut process = Process::start("prometheus", &mut command);
         let url = format!("http://{listen}");
         let ready = format!("{url}/-/ready");
-        process.wait_for("readiness", || ureq::get(&ready).call().ok());
-        Self { process, url, _folder: folder }
+        process.wait_for("readiness", || {
+            TcpStream::connect(&listen)
+                .ok()
+                .filter(|_| get(&ready).status == 200)
+        });
+        Self {
+            process,
+            url,
+            _folder: folder,
+        }
     }
 
     /// Asks until the query has one sample or more, and gives their labels and values.
     pub fn query(&mut self, query: &str) -> Vec<(Value, f64)> {
         let url = format!("{}/api/v1/query?query={}", self.url, encode(query));
         self.process.wait_for(&format!("answer to {query}"), || {
-            let answer: Value = serde_json::from_str(&get(&url)).ok()?;
+            let answer: Value = get(&url).json();
             let samples = answer.pointer("/data/result")?.as_array()?;
             let samples: Vec<_> = samples
                 .iter()
                 .map(|sample| {
-                    let value = sample["value"][1].as_str().and_then(|value| value.parse().ok());
-                    (sample["metric"].clone(), value.expect("a sample has a number"))
+                    let value = sample["value"][1]
+                        .as_str()
+                        .and_then(|value| value.parse().ok());
+                    (
+                        sample["metric"].clone(),
+                        value.expect("a sample has a number"),
+                    )
                 })
                 .collect();
             (!samples.is_empty()).then_some(samples)
@@ -63,17 +82,22 @@ impl Prometheus {
     /// What the version's own metric says, such as `2.53.3+ds1`.
     pub fn version(&self) -> String {
         let url = format!("{}/api/v1/status/buildinfo", self.url);
-        let answer: Value = serde_json::from_str(&get(&url)).expect("the answer is JSON");
-        answer["data"]["version"].as_str().expect("it has a version").to_owned()
+        let answer: Value = get(&url).json();
+        answer["data"]["version"]
+            .as_str()
+            .expect("it has a version")
+            .to_owned()
     }
 
     /// The scraped target's health and last error.
     pub fn target_health(&mut self) -> (String, String) {
         let url = format!("{}/api/v1/targets?state=active", self.url);
         self.process.wait_for("first scrape", || {
-            let answer: Value = serde_json::from_str(&get(&url)).ok()?;
+            let answer: Value = get(&url).json();
             let target = answer.pointer("/data/activeTargets/0")?;
-            let health = target["health"].as_str().filter(|health| *health != "unknown")?;
+            let health = target["health"]
+                .as_str()
+                .filter(|health| *health != "unknown")?;
             Some((health.to_owned(), target["lastError"].as_str()?.to_owned()))
         })
     }
@@ -88,7 +112,9 @@ fn encode(query: &str) -> String {
     query
         .bytes()
         .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' => char::from(byte).to_string(),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' => {
+                char::from(byte).to_string()
+            }
             _ => format!("%{byte:02X}"),
         })
         .collect()

@@ -31,7 +31,10 @@ impl Suite {
             )
         });
         let program = Path::new(&tools).join(suite).join("usr/bin").join(name);
-        assert!(program.is_file(), "there is no {program:?}: run `cargo xtask tools`");
+        assert!(
+            program.is_file(),
+            "there is no {program:?}: run `cargo xtask tools`"
+        );
         program
     }
 }
@@ -45,6 +48,11 @@ pub fn promtool_check_metrics(suite: Suite, page: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .expect("promtool starts");
-    promtool.stdin.take().expect("it is piped").write_all(page.as_bytes()).expect("it reads");
+    promtool
+        .stdin
+        .take()
+        .expect("it is piped")
+        .write_all(page.as_bytes())
+        .expect("it reads");
     promtool.wait_with_output().expect("promtool ends")
 }

@@ -4,23 +4,30 @@ use std::{
 };
 
 /// A process that ends with this value.
-pub(crate) struct Process {
+pub struct Process {
     child: Child,
     name: String,
 }
 
 impl Process {
-    pub(crate) fn start(name: &str, command: &mut Command) -> Self {
-        let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
-        Self { child, name: name.to_owned() }
+    /// Starts it, or panics.
+    pub fn start(name: &str, command: &mut Command) -> Self {
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
+        Self {
+            child,
+            name: name.to_owned(),
+        }
     }
 
-    pub(crate) fn child(&mut self) -> &mut Child {
+    /// The child itself.
+    pub fn child(&mut self) -> &mut Child {
         &mut self.child
     }
 
     /// Asks until there is an answer, at most for a minute, as long as the process lives.
-    pub(crate) fn wait_for<T>(&mut self, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    pub fn wait_for<T>(&mut self, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         let start = Instant::now();
         loop {
             if let Some(answer) = ask() {
@@ -30,7 +37,11 @@ impl Process {
                 panic!("{} ended with {status} before {what}", self.name);
             }
             let waited = start.elapsed();
-            assert!(waited < Duration::from_secs(60), "{}: no {what} in {waited:?}", self.name);
+            assert!(
+                waited < Duration::from_secs(60),
+                "{}: no {what} in {waited:?}",
+                self.name
+            );
             // A server's state can only be asked for; this bounds how often.
             std::thread::sleep(Duration::from_millis(50));
         }

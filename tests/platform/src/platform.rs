@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::process::Process;
 
-/// A running scan platform, whose scan root are its own fixtures.
+/// A running scan platform.
 pub struct Platform {
     process: Process,
     url: String,
@@ -21,14 +21,19 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Builds the platform if needed, starts it on a free port, and waits until it listens.
+    /// Builds the platform if needed, starts it on a free port, and waits until it listens. It scans
+    /// its own fixtures.
     pub fn start() -> Self {
-        let fixtures = workspace().join("examples/scan-platform/fixtures");
+        Self::with_root(&fixtures())
+    }
+
+    /// As [`start`](Self::start), but it scans below `root`.
+    pub fn with_root(root: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut command = Command::new(build());
+        let mut command = Command::new(program());
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--scan-root"])
-            .arg(fixtures)
+            .arg(root)
             .arg("--database-url")
             .arg(format!("sqlite://{}/scans.db", folder.path().display()))
             .env("RUST_LOG", "info")
@@ -49,7 +54,18 @@ impl Platform {
             })
         });
         let url = format!("http://{address}");
-        Self { process, url, lines, reader: Some(reader), _folder: folder }
+        Self {
+            process,
+            url,
+            lines,
+            reader: Some(reader),
+            _folder: folder,
+        }
+    }
+
+    /// The process.
+    pub const fn process(&mut self) -> &mut Process {
+        &mut self.process
     }
 
     /// `http://address`, without a slash at the end.
@@ -57,31 +73,40 @@ impl Platform {
         &self.url
     }
 
+    /// The most memory that it has held at once, in bytes. Linux only.
+    pub fn peak_memory(&mut self) -> u64 {
+        let status = format!("/proc/{}/status", self.process.child().id());
+        let status = std::fs::read_to_string(status).expect("it runs");
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB"));
+        peak.and_then(|kib| kib.trim().parse::<u64>().ok())
+            .expect("Linux tells")
+            * 1024
+    }
+
     /// Stops the platform, and gives every line that it wrote to standard output.
     pub fn stop(mut self) -> Vec<String> {
         let id = self.process.child().id().to_string();
-        let told = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
+        let told = Command::new("kill")
+            .args(["-TERM", &id])
+            .status()
+            .expect("kill runs");
         assert!(told.success());
         let status = self.process.child().wait().expect("it ends");
         assert!(status.success(), "scan-platform ended with {status}");
-        self.reader.take().expect("it is there until now").join().expect("the reader ends");
+        self.reader
+            .take()
+            .expect("it is there until now")
+            .join()
+            .expect("the reader ends");
         std::mem::take(&mut self.lines.lock().unwrap())
     }
 }
 
-/// The body of a `GET`.
-pub fn get(url: &str) -> String {
-    let mut response = ureq::get(url).call().unwrap_or_else(|error| panic!("GET {url}: {error}"));
-    response.body_mut().read_to_string().expect("the body is UTF-8")
-}
-
-/// The body of a `POST` with a JSON body, also JSON.
-pub fn post_json(url: &str, body: &Value) -> Value {
-    let request = ureq::post(url).header("content-type", "application/json");
-    let mut response =
-        request.send(body.to_string()).unwrap_or_else(|error| panic!("POST {url}: {error}"));
-    let text = response.body_mut().read_to_string().expect("the body is UTF-8");
-    serde_json::from_str(&text).expect("the body is JSON")
+/// The platform's own fixtures.
+pub fn fixtures() -> PathBuf {
+    workspace().join("examples/scan-platform/fixtures")
 }
 
 fn workspace() -> PathBuf {
@@ -89,10 +114,17 @@ fn workspace() -> PathBuf {
 }
 
 /// Builds the program, which belongs to another package, and gives its path.
-fn build() -> PathBuf {
+pub fn program() -> PathBuf {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "scan-platform", "--message-format", "json"])
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "scan-platform",
+            "--message-format",
+            "json",
+        ])
         .current_dir(workspace())
         .stderr(Stdio::inherit())
         .output()

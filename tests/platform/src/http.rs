@@ -1,0 +1,58 @@
+use serde_json::Value;
+use ureq::{Agent, Body, http::Response};
+
+/// What a server answered.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The header `x-request-id`, or nothing.
+    pub request_id: String,
+    /// The whole body.
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    fn read(mut response: Response<Body>) -> Self {
+        let request_id = response.headers().get("x-request-id");
+        let request_id = request_id
+            .and_then(|id| id.to_str().ok())
+            .unwrap_or_default()
+            .to_owned();
+        let text = response
+            .body_mut()
+            .with_config()
+            .limit(64 << 20)
+            .read_to_string();
+        Self {
+            status: response.status().as_u16(),
+            request_id,
+            text: text.expect("the body is UTF-8"),
+        }
+    }
+}
+
+/// The answer to a `GET`, whatever its status.
+pub fn get(url: &str) -> Answer {
+    let response = agent().get(url).call();
+    Answer::read(response.unwrap_or_else(|error| panic!("GET {url}: {error}")))
+}
+
+/// The answer to a `POST` of this text as JSON, whatever its status.
+pub fn post(url: &str, body: impl ToString) -> Answer {
+    let request = agent().post(url).header("content-type", "application/json");
+    let response = request.send(body.to_string());
+    Answer::read(response.unwrap_or_else(|error| panic!("POST {url}: {error}")))
+}
+
+fn agent() -> Agent {
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .build()
+        .into()
+}

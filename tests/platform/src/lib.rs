@@ -1,0 +1,11 @@
+//! Runs the scan platform as a user does, on loopback, and ends it.
+
+mod http;
+mod platform;
+mod process;
+
+pub use self::{
+    http::{Answer, get, post},
+    platform::{Platform, fixtures, program},
+    process::Process,
+};
