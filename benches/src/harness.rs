@@ -22,7 +22,10 @@ pub struct Side {
 impl Side {
     /// A side whose `run(n)` does `n` operations.
     pub fn new(name: impl Into<String>, run: impl FnMut(usize) + 'static) -> Self {
-        Self { name: name.into(), run: Box::new(run) }
+        Self {
+            name: name.into(),
+            run: Box::new(run),
+        }
     }
 }
 
@@ -49,7 +52,11 @@ impl Cost {
 pub fn measure(mut sides: Vec<Side>, effort: Effort) -> Vec<Cost> {
     let mut costs: Vec<_> = sides
         .iter()
-        .map(|side| Cost { name: side.name.clone(), nanos: Vec::new(), allocations: 0.0 })
+        .map(|side| Cost {
+            name: side.name.clone(),
+            nanos: Vec::new(),
+            allocations: 0.0,
+        })
         .collect();
     for side in &mut sides {
         (side.run)(effort.operations / 10 + 1);
@@ -59,7 +66,8 @@ pub fn measure(mut sides: Vec<Side>, effort: Effort) -> Vec<Cost> {
         for (side, cost) in sides.iter_mut().zip(&mut costs) {
             let start = Instant::now();
             let counted = alloc::count(|| (side.run)(effort.operations));
-            cost.nanos.push(start.elapsed().as_nanos() as f64 / operations);
+            cost.nanos
+                .push(start.elapsed().as_nanos() as f64 / operations);
             cost.allocations = counted.allocations as f64 / operations;
         }
     }
@@ -71,7 +79,9 @@ pub fn measure(mut sides: Vec<Side>, effort: Effort) -> Vec<Cost> {
 
 /// Prints each side, what it adds to the first (the floor), and its ratio to the last (the peer).
 pub fn print(group: &str, operation: &str, costs: &[Cost]) {
-    let (Some(floor), Some(peer)) = (costs.first(), costs.last()) else { return };
+    let (Some(floor), Some(peer)) = (costs.first(), costs.last()) else {
+        return;
+    };
     println!("\n{group}: nanoseconds and allocations a {operation}, one thread");
     println!(
         "  {:<52} {:>9} {:>9} {:>9} {:>10} {:>8} {:>9}",

@@ -34,9 +34,15 @@ enum Group {
 fn main() {
     let Cli { group, quick } = Cli::parse();
     let effort = if quick {
-        Effort { rounds: 3, operations: 2_000 }
+        Effort {
+            rounds: 3,
+            operations: 2_000,
+        }
     } else {
-        Effort { rounds: 15, operations: 50_000 }
+        Effort {
+            rounds: 15,
+            operations: 50_000,
+        }
     };
     let chosen = |candidate| group.is_none_or(|group| group == candidate);
     if chosen(Group::RequestMetrics) {

@@ -29,12 +29,19 @@ pub fn service(router: Router) -> RouterIntoService<Body> {
 /// Sends requests and reads the answers to their end.
 pub fn requests(service: &mut RouterIntoService<Body>, count: usize) {
     for _ in 0..count {
-        let request = Request::builder().uri("/api/v1/scans/42").body(Body::empty());
+        let request = Request::builder()
+            .uri("/api/v1/scans/42")
+            .body(Body::empty());
         let request = request.expect("the request is well-formed");
         let answer = async {
             let response: Result<_, Infallible> = service.call(request).await;
             let Ok(response) = response;
-            response.into_body().collect().await.expect("the body has no error").to_bytes()
+            response
+                .into_body()
+                .collect()
+                .await
+                .expect("the body has no error")
+                .to_bytes()
         };
         assert_eq!(now(answer), "ok");
     }
@@ -43,7 +50,10 @@ pub fn requests(service: &mut RouterIntoService<Body>, count: usize) {
 /// The result of a future that needs no runtime.
 fn now<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+    match future
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+    {
         Poll::Ready(output) => output,
         Poll::Pending => panic!("the route waits for something"),
     }

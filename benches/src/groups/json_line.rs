@@ -35,23 +35,33 @@ pub fn run(effort: Effort) {
         logged("tower-json-logging", &ours, {
             let writer = ours.clone();
             let layer = JsonLayer::new(move || writer.clone()).with_filter(LevelFilter::INFO);
-            (Dispatch::new(tracing_subscriber::registry().with(layer)), |router: Router| {
-                router.layer(JsonLoggingLayer::new())
-            })
+            (
+                Dispatch::new(tracing_subscriber::registry().with(layer)),
+                |router: Router| router.layer(JsonLoggingLayer::new()),
+            )
         }),
-        logged("tower-http 0.7.1 Trace, tracing-subscriber 0.3.23 json", &peer, {
-            let writer = peer.clone();
-            let layer = tracing_subscriber::fmt::layer()
-                .json()
-                .with_writer(move || writer.clone())
-                .with_filter(LevelFilter::INFO);
-            (Dispatch::new(tracing_subscriber::registry().with(layer)), |router: Router| {
-                let trace = TraceLayer::new_for_http()
-                    .make_span_with(tower_http::trace::DefaultMakeSpan::new().level(Level::INFO))
-                    .on_response(DefaultOnResponse::new().level(Level::INFO));
-                router.layer(trace)
-            })
-        }),
+        logged(
+            "tower-http 0.7.1 Trace, tracing-subscriber 0.3.23 json",
+            &peer,
+            {
+                let writer = peer.clone();
+                let layer = tracing_subscriber::fmt::layer()
+                    .json()
+                    .with_writer(move || writer.clone())
+                    .with_filter(LevelFilter::INFO);
+                (
+                    Dispatch::new(tracing_subscriber::registry().with(layer)),
+                    |router: Router| {
+                        let trace = TraceLayer::new_for_http()
+                            .make_span_with(
+                                tower_http::trace::DefaultMakeSpan::new().level(Level::INFO),
+                            )
+                            .on_response(DefaultOnResponse::new().level(Level::INFO));
+                        router.layer(trace)
+                    },
+                )
+            },
+        ),
     ];
     let costs = harness::measure(sides, effort);
     harness::print("json-line", "request", &costs);
@@ -64,7 +74,11 @@ fn logged(
 ) -> Side {
     let mut service = route::service(layered(route::router()));
     dispatcher::with_default(&dispatch, || route::requests(&mut service, 7));
-    assert_eq!(lines.0.load(Ordering::Relaxed), 7, "{name} did not write a line for each request");
+    assert_eq!(
+        lines.0.load(Ordering::Relaxed),
+        7,
+        "{name} did not write a line for each request"
+    );
     Side::new(name, move |n| {
         dispatcher::with_default(&dispatch, || route::requests(&mut service, n));
     })

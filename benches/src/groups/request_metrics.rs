@@ -22,10 +22,16 @@ pub fn run(effort: Effort) {
         recorded("tower-request-metrics", "api_requests_total", |router| {
             router.layer(RequestMetricsLayer::new())
         }),
-        recorded("axum-prometheus 0.10.1", "axum_http_requests_total", |router| {
-            let layer = PrometheusMetricLayerBuilder::new().no_initialize_metrics().build();
-            router.layer(layer)
-        }),
+        recorded(
+            "axum-prometheus 0.10.1",
+            "axum_http_requests_total",
+            |router| {
+                let layer = PrometheusMetricLayerBuilder::new()
+                    .no_initialize_metrics()
+                    .build();
+                router.layer(layer)
+            },
+        ),
     ];
     let costs = harness::measure(sides, effort);
     harness::print("request-metrics", "request", &costs);
@@ -34,10 +40,11 @@ pub fn run(effort: Effort) {
 fn recorded(name: &str, counter: &'static str, layered: impl Fn(Router) -> Router) -> Side {
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
-    let mut service = metrics::with_local_recorder(&recorder, || {
-        route::service(layered(route::router()))
+    let mut service =
+        metrics::with_local_recorder(&recorder, || route::service(layered(route::router())));
+    check(&recorder, &handle, counter, |n| {
+        route::requests(&mut service, n)
     });
-    check(&recorder, &handle, counter, |n| route::requests(&mut service, n));
     Side::new(name, move |n| {
         metrics::with_local_recorder(&recorder, || route::requests(&mut service, n));
         // Outside of what a request pays, but it keeps the memory of the samples bounded.
@@ -53,7 +60,10 @@ fn check(
 ) {
     metrics::with_local_recorder(recorder, || run(7));
     let page = handle.render();
-    let counted: Vec<_> = page.lines().filter(|line| line.starts_with(counter)).collect();
+    let counted: Vec<_> = page
+        .lines()
+        .filter(|line| line.starts_with(counter))
+        .collect();
     assert!(
         matches!(counted[..], [line] if line.ends_with(" 7") && line.contains("/api/v1/scans/{id}")),
         "{counter} did not count 7 requests of the route: {counted:?}"

@@ -216,7 +216,10 @@ fn a_client_that_goes_away_cancels_its_scan() {
         "sentrascan_active_scans 0",
         r#"api_requests_total{method="POST",endpoint="/api/v1/models/scans",status="499"} 1"#,
     ] {
-        assert!(page.lines().any(|found| found == line), "no {line} in\n{page}");
+        assert!(
+            page.lines().any(|found| found == line),
+            "no {line} in\n{page}"
+        );
     }
     attacked.lives();
 }

@@ -1,0 +1,166 @@
+//! `cargo xtask test`: all tests, in three parts.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::command::Cmd;
+use crate::summary::Summary;
+use crate::tools::{self, cargo::NEXTEST};
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  cargo xtask test                           everything
+  cargo xtask test --quick                   without real servers; fetches nothing
+  cargo xtask test -- client_gone            tests with that in their names
+  cargo xtask test --quick -- -p tower-observe
+  NEXTEST_PROFILE=ci cargo xtask test        failures shown at once, and again at the end";
+
+/// The package whose tests start servers of others.
+const SERVER_TESTS: &str = "server-tests";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Leave out the tests against real servers; fetch nothing.
+    #[arg(long)]
+    quick: bool,
+    #[command(flatten)]
+    tools: tools::Folder,
+    /// Arguments for cargo-nextest, such as a filter; the doctests are then left out.
+    #[arg(last = true, value_name = "NEXTEST ARGUMENTS")]
+    nextest: Vec<String>,
+}
+
+pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
+    let dir = args.tools.create(root)?;
+    if args.quick {
+        NEXTEST.check(&dir).context(
+            "cargo-nextest is needed to run the tests, and --quick fetches nothing; get it with \
+             `cargo install --locked cargo-nextest` or `cargo xtask tools --only cargo`",
+        )?;
+    } else {
+        tools::cargo::ensure(&dir, &[&NEXTEST])?;
+        tools::debian::ensure(&dir)?;
+    }
+    let nextest = || {
+        NEXTEST
+            .command(&dir, root)
+            .args(["nextest", "run"])
+            .env(tools::FOLDER_VARIABLE, &dir)
+    };
+    let mut summary = Summary::new("test");
+    if args.nextest.is_empty() {
+        // Every part compiles the same packages with the same features, so that nothing is compiled
+        // twice; what is run is chosen by an expression.
+        let part = |expression: String| {
+            nextest()
+                .args(["--workspace", "-E", &expression])
+                .run()
+                .map(nothing_to_say)
+        };
+        summary.part("unit and integration", || {
+            part(format!("not package(={SERVER_TESTS})"))
+        });
+        summary.part("doctests", || doctests(root));
+        if !args.quick {
+            summary.part("real servers", || part(format!("package(={SERVER_TESTS})")));
+        }
+    } else {
+        let packages = packages(args.quick, &args.nextest);
+        summary.part("chosen tests", || {
+            nextest()
+                .args(packages)
+                .args(&args.nextest)
+                .run()
+                .map(nothing_to_say)
+        });
+    }
+    if args.quick {
+        println!("\nLeft out by --quick: the tests against real servers (package {SERVER_TESTS}).");
+    }
+    if !args.nextest.is_empty() {
+        println!("\nLeft out because tests were chosen: the doctests.");
+    }
+    summary.finish()
+}
+
+fn nothing_to_say((): ()) -> String {
+    String::new()
+}
+
+/// The packages to choose tests from, unless the arguments name some. An expression would not do
+/// here: one among the arguments would add to it, not narrow it.
+fn packages(quick: bool, arguments: &[String]) -> &'static [&'static str] {
+    if arguments
+        .iter()
+        .any(|argument| argument.starts_with("-p") || argument.starts_with("--package"))
+    {
+        &[]
+    } else if quick {
+        &["--workspace", "--exclude", SERVER_TESTS]
+    } else {
+        &["--workspace"]
+    }
+}
+
+/// cargo-nextest does not run doctests. Members without a library have none.
+fn doctests(root: &Path) -> Result<String> {
+    let (output, verdict) = Cmd::cargo(root)
+        .args(["test", "--doc", "--workspace", "--no-fail-fast"])
+        .tee()?;
+    verdict?;
+    match passed(&output) {
+        0 => bail!("no doctest ran"),
+        count => Ok(format!("{count} passed")),
+    }
+}
+
+/// The passed tests in libtest's output, which has a line `test result: ok. 3 passed; 0 failed; …`
+/// for each package.
+fn passed(output: &str) -> u32 {
+    let count = |line: &str| {
+        line.strip_prefix("test result: ok. ")?
+            .split(' ')
+            .next()?
+            .parse::<u32>()
+            .ok()
+    };
+    output.lines().filter_map(count).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_that_the_arguments_name_are_the_only_ones() {
+        let packages = |quick, arguments: &[&str]| {
+            packages(
+                quick,
+                &arguments
+                    .iter()
+                    .map(|&argument| argument.to_owned())
+                    .collect::<Vec<_>>(),
+            )
+            .join(" ")
+        };
+        assert_eq!(packages(false, &["client_gone"]), "--workspace");
+        assert_eq!(
+            packages(true, &["-E", "test(gone)"]),
+            "--workspace --exclude server-tests"
+        );
+        assert_eq!(packages(true, &["-p", "tower-observe"]), "");
+        assert_eq!(packages(false, &["gone", "--package=tower-observe"]), "");
+    }
+
+    #[test]
+    fn passed_doctests_are_counted_over_all_packages() {
+        let output = "\nrunning 2 tests\ntest crates/a/src/lib.rs - (line 8) ... ok\n\n\
+                      test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.20s\n\n\
+                      running 0 tests\n\n\
+                      test result: ok. 0 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s\n\
+                      test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n";
+        assert_eq!(passed(output), 5);
+        assert_eq!(passed(""), 0);
+    }
+}
