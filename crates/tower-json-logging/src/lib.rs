@@ -1,1 +1,159 @@
-//! One right JSON line per request, and a JSON formatter for tracing.
+//! One right JSON line per request, and a JSON formatter for [`tracing`].
+//!
+//! Two parts, each of use without the other:
+//! - [`JsonLoggingLayer`], a tower layer: gives each request an id and a span, and logs one event at its
+//!   end, however it ends.
+//! - [`JsonLayer`], a layer of `tracing-subscriber`: writes each event as one JSON object on one line,
+//!   with the fields of all spans that it is in.
+//!
+//! ```
+//! use std::sync::{Arc, Mutex};
+//!
+//! use http::{Request, Response};
+//! use http_body_util::{BodyExt as _, Full};
+//! use tower::{Service as _, ServiceBuilder, ServiceExt as _, service_fn};
+//! use tower_json_logging::{JsonLayer, JsonLoggingLayer};
+//! use tracing_subscriber::layer::SubscriberExt as _;
+//!
+//! # #[derive(Clone, Default)]
+//! # struct Lines(Arc<Mutex<Vec<u8>>>);
+//! # impl std::io::Write for Lines {
+//! #     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> { self.0.lock().unwrap().write(bytes) }
+//! #     fn flush(&mut self) -> std::io::Result<()> { Ok(()) }
+//! # }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let lines = Lines::default(); // a `Write` that keeps what it gets; a service takes `JsonLayer::stdout()`
+//! let writer = lines.clone();
+//! let subscriber = tracing_subscriber::registry().with(JsonLayer::new(move || writer.clone()));
+//! let _default = tracing::subscriber::set_default(subscriber);
+//!
+//! let mut service = ServiceBuilder::new()
+//!     .layer(JsonLoggingLayer::new())
+//!     .service(service_fn(|_: Request<()>| async {
+//!         tracing::Span::current().record("scan_id", "7d0f"); // known only now
+//!         tracing::info!(findings = 3, "scan finished");
+//!         Ok::<_, std::convert::Infallible>(Response::new(Full::<bytes::Bytes>::from("done")))
+//!     }));
+//!
+//! let request = Request::post("/scans?key=hidden").header("x-request-id", "r1").body(()).unwrap();
+//! let response = service.ready().await.unwrap().call(request).await.unwrap();
+//! response.into_body().collect().await.unwrap();
+//!
+//! let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+//! let log: Vec<serde_json::Value> =
+//!     log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+//! let [finished, request] = &log[..] else { panic!("{log:?}") };
+//!
+//! assert_eq!(finished["message"], "scan finished");
+//! assert_eq!(finished["findings"], 3);
+//! assert_eq!(finished["scan_id"], "7d0f");
+//! assert_eq!(finished["request_id"], "r1");
+//!
+//! assert_eq!(request["message"], "POST /scans 200");
+//! assert_eq!(request["outcome"], "complete");
+//! assert_eq!(request["bytes_out"], 4);
+//! assert_eq!(request["scan_id"], "7d0f");
+//! # }
+//! ```
+//!
+//! # Keys
+//!
+//! Of every line, in this order:
+//!
+//! | key | type | when |
+//! |---|---|---|
+//! | `timestamp` | string: RFC 3339, UTC, microseconds | always |
+//! | `level` | string: `TRACE`, `DEBUG`, `INFO`, `WARN`, `ERROR` | always |
+//! | `message` | string, maybe empty | always |
+//! | `module` | string: the event's module path, else its target | always |
+//! | `function` | string: the event's field `function`, else the name of the nearest span of the same module | if there is one |
+//! | `scan_id`, `request_id`, `trace_id`, `span_id` | string, whatever was recorded | if the event or a span it is in has a field of that name |
+//! | the event's other fields | see below | in the order of the statement |
+//! | the spans' other fields | see below | the innermost span first |
+//! | `truncated` | `true` | if something was cut or left out, see [`Limits`] |
+//!
+//! - No key is there twice. The event wins over its spans, an inner span over an outer one, and what was
+//!   recorded later over what was before.
+//! - A field cannot pose as a key of the schema: one called `timestamp`, `level`, `module`, `target`,
+//!   `truncated` or `@timestamp`, or a span's called `message` or `function`, is written as
+//!   `fields.level` and so on. A field without a name is `_`.
+//! - A field whose name is a secret's, such as `password` or `api_key`, is written as `"[REDACTED]"`:
+//!   see [`JsonLayer::allow_field`].
+//! - A record of the `log` crate that came through `tracing-log` has the module it was made in.
+//!
+//! | recorded | written |
+//! |---|---|
+//! | integer up to 64 bits, not above `i64::MAX` | number |
+//! | integer above, or of 128 bits | string of digits: not every reader holds such a number |
+//! | float | number; `null` if it is not finite |
+//! | `bool` | `true`, `false` |
+//! | text, `Display`, `Debug` | string |
+//! | bytes | string of hexadecimal digits |
+//! | error | string; and if it has sources, their texts as an array in `<name>_sources` |
+//!
+//! The field `error` is a string whatever was recorded.
+//!
+//! Whatever is logged, a line is valid UTF-8 and one line: escaped are also U+007F to U+009F, U+2028,
+//! U+2029 and the controls of text direction, which some reader takes for the end of a line, or a terminal
+//! for more than text.
+//!
+//! # What is logged when
+//!
+//! | what happens | line | `level` |
+//! |---|---|---|
+//! | a request ends | one, with the keys below; what the end is has a [table](tower_observe#when-an-exchange-ends-and-how) | `ERROR` if the server failed ([`HttpClassify`](tower_observe::HttpClassify)), else `INFO` |
+//! | a request that [`skip`](JsonLogging::skip) says so of ends | none | |
+//! | an event of `tracing` | one | the event's |
+//! | a span opens, closes, or records | none | |
+//!
+//! The request's line and span have the target [`http.access`](names::TARGET), its span is called
+//! `request`. The span is opened at `ERROR`, so that also with `RUST_LOG=error` what is logged in a request
+//! has its `request_id`, its `trace_id`, and its `scan_id` if one is
+//! [recorded](tracing::Span::record) on it. Beside those, the line has in this order:
+//!
+//! | key | type | when |
+//! |---|---|---|
+//! | `event` | `"http_request"` | always |
+//! | `method` | string: the method, if it is one of RFC 9110's, `PATCH` or `QUERY`, else `_OTHER` | always |
+//! | `method_original` | string: its first 32 characters | if `method` is `_OTHER` |
+//! | `route` | string: the route's template | if known: see [`JsonLogging::route`] |
+//! | `path` | string, as sent; never with the query | always |
+//! | `status` | number: the [effective status](tower_observe::End::effective_status), as in the metrics | always |
+//! | `outcome` | string: [`Ending::as_str`](tower_observe::Ending::as_str) | always |
+//! | `duration_ms` | number: to the end of the response's body | always |
+//! | `ttfb_ms` | number: to the response's head | if there was one |
+//! | `bytes_out` | number: of the response's body | always |
+//! | `protocol` | string: `HTTP/1.1`, `HTTP/2.0`, … | always |
+//! | `client_ip` | string | if known: see [`JsonLogging::client_ip`] |
+//! | `user_agent` | string: its first 256 characters | if sent |
+//!
+//! `request_id` is [`RequestId`], which the service finds in the request and the client in the response's
+//! `x-request-id`. `trace_id` and `span_id` are those of a valid `traceparent`: of the caller.
+//!
+//! # Series
+//!
+//! | series | kind | labels | when |
+//! |---|---|---|---|
+//! | `log_lines_total` | counter | `level` | a line was written |
+//! | `log_lines_dropped_total` | counter | `reason` | a line was lost: `io_error`, the writer failed |
+//!
+//! [`specs`] describes them to an exporter.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod format;
+mod layer;
+pub mod names;
+mod observer;
+mod redact;
+mod request_id;
+mod trace_context;
+
+pub use self::{
+    format::{JsonLayer, Limits},
+    layer::JsonLoggingLayer,
+    names::specs,
+    observer::{JsonLogging, LoggedRequest},
+    request_id::RequestId,
+};

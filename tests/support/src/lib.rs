@@ -1,1 +1,3 @@
-//! What the tests share.
+//! What the tests share: a counting allocator.
+
+pub mod alloc;

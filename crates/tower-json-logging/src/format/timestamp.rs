@@ -1,0 +1,105 @@
+use std::time::Duration;
+
+/// Writes the time since 1970-01-01T00:00:00Z as RFC 3339 with microseconds, in UTC.
+///
+/// Years after 9999 have no RFC 3339 form; they are written as its last moment.
+pub(crate) fn push(out: &mut Vec<u8>, since_epoch: Duration) {
+    const LAST: Duration = Duration::new(253_402_300_799, 999_999_999);
+
+    let time = since_epoch.min(LAST);
+    let (days, second) = (time.as_secs() / 86_400, time.as_secs() % 86_400);
+    let (year, month, day) = civil(days);
+
+    digits::<4>(out, year);
+    out.push(b'-');
+    digits::<2>(out, month);
+    out.push(b'-');
+    digits::<2>(out, day);
+    out.push(b'T');
+    digits::<2>(out, second / 3600);
+    out.push(b':');
+    digits::<2>(out, second / 60 % 60);
+    out.push(b':');
+    digits::<2>(out, second % 60);
+    out.push(b'.');
+    digits::<6>(out, u64::from(time.subsec_micros()));
+    out.push(b'Z');
+}
+
+/// Year, month and day of the proleptic Gregorian calendar: `civil_from_days` in Howard Hinnant's
+/// "chrono-Compatible Low-Level Date Algorithms", for days from 1970 on.
+const fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468; // from 0000-03-01, so that a leap day is the last of its year
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    let year = era * 400 + year_of_era + if month <= 2 { 1 } else { 0 };
+    (year, month, day)
+}
+
+/// The last `N` decimal digits of `number`.
+fn digits<const N: usize>(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [b'0'; N];
+    for digit in digits.iter_mut().rev() {
+        *digit += u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
+    }
+    out.extend_from_slice(&digits);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(seconds: u64, nanos: u32) -> String {
+        let mut out = Vec::new();
+        push(&mut out, Duration::new(seconds, nanos));
+        String::from_utf8(out).unwrap()
+    }
+
+    // Seconds as GNU date gives them.
+    #[test]
+    fn known_moments_are_written_right() {
+        assert_eq!(written(0, 0), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(written(951_782_399, 0), "2000-02-28T23:59:59.000000Z");
+        assert_eq!(written(951_782_400, 0), "2000-02-29T00:00:00.000000Z");
+        assert_eq!(written(951_868_800, 0), "2000-03-01T00:00:00.000000Z");
+        assert_eq!(written(1_709_210_096, 7_999), "2024-02-29T12:34:56.000007Z");
+        assert_eq!(written(1_735_689_599, 0), "2024-12-31T23:59:59.000000Z");
+        assert_eq!(
+            written(1_795_403_797, 651_503_000),
+            "2026-11-23T03:16:37.651503Z"
+        );
+        assert_eq!(written(4_107_542_400, 0), "2100-03-01T00:00:00.000000Z");
+    }
+
+    #[test]
+    fn the_last_moment_of_year_9999_stays() {
+        let last = "9999-12-31T23:59:59.999999Z";
+        assert_eq!(written(253_402_300_799, 999_999_999), last);
+        assert_eq!(written(253_402_300_800, 0), last);
+        assert_eq!(written(u64::MAX, 0), last);
+    }
+
+    #[test]
+    fn days_follow_one_another() {
+        let mut before = civil(0);
+        for day in 1..200_000 {
+            let now = civil(day);
+            let (year, month, _) = before;
+            let follows = now == (year, month, before.2 + 1)
+                || now == (year, month + 1, 1)
+                || (now == (year + 1, 1, 1) && month == 12);
+            assert!(follows, "{before:?} {now:?}");
+            before = now;
+        }
+    }
+}

@@ -1,0 +1,114 @@
+use http::HeaderMap;
+
+/// Where a request belongs in its caller's trace: a valid `traceparent` of W3C Trace Context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TraceContext {
+    trace_id: [u8; 32],
+    parent_id: [u8; 16],
+}
+
+impl TraceContext {
+    /// The context that a request came with; `None` without one, or if it is not valid (§3.2).
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+        let mut values = headers.get_all("traceparent").iter();
+        match (values.next(), values.next()) {
+            (Some(value), None) => Self::parse(value.as_bytes()),
+            _ => None,
+        }
+    }
+
+    fn parse(value: &[u8]) -> Option<Self> {
+        // version "-" trace-id "-" parent-id "-" flags; later versions may go on after another "-".
+        let (known, more) = value.split_first_chunk::<55>()?;
+        let mut parts = known.split(|&byte| byte == b'-');
+        let version = hex::<2>(parts.next()?)?;
+        let trace_id = hex::<32>(parts.next()?)?;
+        let parent_id = hex::<16>(parts.next()?)?;
+        hex::<2>(parts.next()?)?;
+
+        let ends_right = match &version {
+            b"00" => more.is_empty(),
+            b"ff" => false,
+            _ => more.is_empty() || more.starts_with(b"-"),
+        };
+        let is_null = |id: &[u8]| id.iter().all(|&digit| digit == b'0');
+        (ends_right && !is_null(&trace_id) && !is_null(&parent_id)).then_some(Self {
+            trace_id,
+            parent_id,
+        })
+    }
+
+    /// 32 hexadecimal digits.
+    pub(crate) fn trace_id(&self) -> &str {
+        text(&self.trace_id)
+    }
+
+    /// The caller's span: 16 hexadecimal digits.
+    pub(crate) fn span_id(&self) -> &str {
+        text(&self.parent_id)
+    }
+}
+
+/// `N` lower-case hexadecimal digits.
+fn hex<const N: usize>(part: &[u8]) -> Option<[u8; N]> {
+    let digits = <[u8; N]>::try_from(part).ok()?;
+    let is_digit = |digit: &u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+    digits.iter().all(is_digit).then_some(digits)
+}
+
+fn text(digits: &[u8]) -> &str {
+    std::str::from_utf8(digits).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VALID: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    fn parse(value: &str) -> Option<TraceContext> {
+        TraceContext::parse(value.as_bytes())
+    }
+
+    #[test]
+    fn a_valid_header_is_read() {
+        let context = parse(VALID).unwrap();
+        assert_eq!(context.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(context.span_id(), "00f067aa0ba902b7");
+    }
+
+    #[test]
+    fn a_later_version_may_say_more() {
+        let later = VALID.replacen("00", "cc", 1);
+        assert!(parse(&later).is_some());
+        assert!(parse(&format!("{later}-what-the-future-will-be")).is_some());
+        assert!(parse(&format!("{later}.what")).is_none());
+    }
+
+    #[test]
+    fn what_is_not_valid_is_nothing() {
+        for value in [
+            "",
+            "00",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0x",
+            "00-4bf92f3577b34da6a3ce929d0e0e47366-0f067aa0ba902b7-01",
+            "00_4bf92f3577b34da6a3ce929d0e0e4736_00f067aa0ba902b7_01",
+        ] {
+            assert_eq!(parse(value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn two_headers_are_none() {
+        let mut headers = HeaderMap::new();
+        headers.append("traceparent", VALID.parse().unwrap());
+        assert!(TraceContext::of(&headers).is_some());
+        headers.append("traceparent", VALID.parse().unwrap());
+        assert!(TraceContext::of(&headers).is_none());
+    }
+}

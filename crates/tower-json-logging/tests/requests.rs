@@ -1,0 +1,459 @@
+//! One line a request, however it ends.
+
+#[cfg(test)]
+mod common;
+
+use std::{
+    convert::Infallible,
+    future::{Future, pending},
+    io,
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use common::Log;
+use http::{Method, Request, Response};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt as _, Empty, Full};
+use serde_json::{Value, json};
+use tower::{Layer as _, Service as _, service_fn};
+use tower_json_logging::{JsonLogging, JsonLoggingLayer, RequestId};
+use tower_observe::{End, ManualClock, ObserveLayer, RequestHead};
+use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _};
+
+/// Polls once.
+fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Polls something that is ready.
+fn now<F: Future>(future: F) -> F::Output {
+    match poll(pin!(future)) {
+        Poll::Ready(output) => output,
+        Poll::Pending => unreachable!("nothing here waits"),
+    }
+}
+
+fn hello() -> Response<Full<Bytes>> {
+    Response::new(Full::from("hello"))
+}
+
+fn get(path: &str) -> Request<()> {
+    Request::get(path).body(()).unwrap_or_default()
+}
+
+/// Calls a service within the layer, reads the response to its end if `f` gives one, and returns the log.
+fn logged<B>(
+    layer: &JsonLoggingLayer,
+    request: Request<()>,
+    f: impl FnMut(Request<()>) -> Result<Response<B>, io::Error>,
+) -> Log
+where
+    B: Body,
+{
+    let log = Log::default();
+    let subscriber = tracing_subscriber::registry().with(log.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        let mut f = f;
+        let service = service_fn(|request| std::future::ready(f(request)));
+        if let Ok(response) = now(layer.layer(service).call(request)) {
+            let _read = now(response.into_body().collect()).is_ok();
+        }
+    });
+    log
+}
+
+fn outcome(line: &Value) -> (&str, u64, &str) {
+    (
+        line["outcome"].as_str().unwrap_or("none"),
+        line["status"].as_u64().unwrap_or(0),
+        line["level"].as_str().unwrap_or("none"),
+    )
+}
+
+#[test]
+fn a_complete_request_is_one_line_with_its_facts_in_order() {
+    let clock = ManualClock::new();
+    let layer = JsonLoggingLayer::new()
+        .clock(clock.clock())
+        .route(|_| Some(String::from("/scans/{id}")));
+    let mut request = Request::post("/scans/7?token=hunter2")
+        .header("user-agent", "curl/8.4.0")
+        .header("x-request-id", "01HF8Z")
+        .header(
+            "traceparent",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        )
+        .body(())
+        .unwrap();
+    request
+        .extensions_mut()
+        .insert(SocketAddr::from(([10, 0, 0, 1], 4711)));
+
+    let log = logged(&layer, request, |_| {
+        clock.advance(Duration::from_micros(12_345));
+        Ok(hello())
+    });
+
+    let raw = log.raw().remove(0);
+    let (timestamp, rest) = raw.split_at("{\"timestamp\":\"2026-11-23T03:16:37.651503Z\"".len());
+    assert!(timestamp.ends_with("Z\""), "{timestamp}");
+    assert_eq!(
+        rest,
+        concat!(
+            r#","level":"INFO","message":"POST /scans/{id} 200","module":"http.access","#,
+            r#""function":"request","request_id":"01HF8Z","#,
+            r#""trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","#,
+            r#""event":"http_request","method":"POST","route":"/scans/{id}","path":"/scans/7","#,
+            r#""status":200,"outcome":"complete","duration_ms":12.345,"ttfb_ms":12.345,"#,
+            r#""bytes_out":5,"protocol":"HTTP/1.1","client_ip":"10.0.0.1","#,
+            r#""user_agent":"curl/8.4.0"}"#,
+            "\n"
+        )
+    );
+}
+
+#[test]
+fn what_is_not_known_is_left_out() {
+    let line = logged(&JsonLoggingLayer::new(), get("/"), |_| Ok(hello())).line();
+    for key in [
+        "route",
+        "client_ip",
+        "user_agent",
+        "trace_id",
+        "span_id",
+        "scan_id",
+    ] {
+        assert_eq!(line.get(key), None);
+    }
+}
+
+#[cfg(feature = "axum")]
+#[test]
+fn the_route_is_the_matched_path_of_axum() {
+    use tower::ServiceExt as _;
+
+    let log = Log::default();
+    let subscriber = tracing_subscriber::registry().with(log.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        let app = axum::Router::new()
+            .route("/scans/{id}", axum::routing::get(async || "hello"))
+            .layer(JsonLoggingLayer::new());
+        let request = Request::get("/scans/7").body(axum::body::Body::empty());
+        drop(now(now(app.oneshot(request.unwrap()))
+            .unwrap()
+            .into_body()
+            .collect()));
+    });
+    let line = log.line();
+    assert_eq!(line["message"], "GET /scans/{id} 200");
+    assert_eq!(
+        (&line["route"], &line["path"]),
+        (&json!("/scans/{id}"), &json!("/scans/7"))
+    );
+}
+
+#[test]
+fn an_unknown_method_is_kept_apart() {
+    let request = Request::builder().method("PURGE").body(()).unwrap();
+    let line = logged(&JsonLoggingLayer::new(), request, |_| Ok(hello())).line();
+    assert_eq!(line["method"], "_OTHER");
+    assert_eq!(line["method_original"], "PURGE");
+}
+
+#[test]
+fn a_server_error_is_at_error_and_a_client_error_is_not() {
+    for (status, level) in [(200, "INFO"), (404, "INFO"), (500, "ERROR"), (503, "ERROR")] {
+        let log = logged(&JsonLoggingLayer::new(), get("/"), |_| {
+            let mut response = hello();
+            *response.status_mut() = status.try_into().unwrap();
+            Ok(response)
+        });
+        assert_eq!(outcome(&log.line()), ("complete", u64::from(status), level));
+    }
+}
+
+#[test]
+fn a_service_error_is_one_line() {
+    let log = logged(&JsonLoggingLayer::new(), get("/"), |_| {
+        Err::<Response<Empty<Bytes>>, _>(io::Error::other("down"))
+    });
+    let line = log.line();
+    assert_eq!(outcome(&line), ("service_error", 500, "ERROR"));
+    assert_eq!(line.get("ttfb_ms"), None);
+}
+
+struct Broken;
+
+impl Body for Broken {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        Poll::Ready(Some(Err(io::Error::other("broken"))))
+    }
+}
+
+#[test]
+fn a_body_error_is_one_line() {
+    let log = logged(&JsonLoggingLayer::new(), get("/"), |_| {
+        Ok(Response::new(Broken))
+    });
+    assert_eq!(outcome(&log.line()), ("body_error", 500, "ERROR"));
+}
+
+#[test]
+fn a_response_to_head_and_one_without_content_are_one_line() {
+    let head = Request::head("/").body(()).unwrap();
+    let log = logged(&JsonLoggingLayer::new(), head, |_| Ok(hello()));
+    let line = log.line();
+    assert_eq!(outcome(&line), ("complete", 200, "INFO"));
+    assert_eq!(line["bytes_out"], 0);
+
+    let log = logged(&JsonLoggingLayer::new(), get("/"), |_| {
+        Ok(Response::builder()
+            .status(204)
+            .body(Empty::<Bytes>::new())
+            .unwrap())
+    });
+    assert_eq!(outcome(&log.line()), ("complete", 204, "INFO"));
+}
+
+#[test]
+fn a_switch_of_protocols_is_one_line() {
+    let log = logged(&JsonLoggingLayer::new(), get("/ws"), |_| {
+        Ok(Response::builder()
+            .status(101)
+            .body(Empty::<Bytes>::new())
+            .unwrap())
+    });
+    assert_eq!(outcome(&log.line()), ("upgraded", 101, "INFO"));
+}
+
+#[test]
+fn a_client_gone_before_the_head_is_one_line() {
+    for polls in [0, 1] {
+        let log = Log::default();
+        let subscriber = tracing_subscriber::registry().with(log.layer());
+        tracing::subscriber::with_default(subscriber, || {
+            let mut service = JsonLoggingLayer::new().layer(service_fn(|_: Request<()>| {
+                pending::<Result<Response<Full<Bytes>>, Infallible>>()
+            }));
+            let mut future = Box::pin(service.call(get("/")));
+            for _ in 0..polls {
+                assert!(poll(future.as_mut()).is_pending());
+            }
+            assert!(log.lines().is_empty());
+        });
+        let line = log.line();
+        assert_eq!(outcome(&line), ("client_gone_before_head", 499, "INFO"));
+        assert_eq!(line.get("ttfb_ms"), None);
+    }
+}
+
+#[test]
+fn a_client_gone_in_the_body_is_one_line() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::registry().with(log.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        let service = service_fn(|_: Request<()>| async { Ok::<_, Infallible>(hello()) });
+        drop(now(JsonLoggingLayer::new().layer(service).call(get("/"))));
+    });
+    let line = log.line();
+    assert_eq!(outcome(&line), ("client_gone_in_body", 499, "INFO"));
+    assert_eq!(line["ttfb_ms"].as_f64().map(|ms| ms >= 0.0), Some(true));
+}
+
+#[test]
+fn a_panic_is_one_line_and_goes_on() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::registry().with(log.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        let mut service = JsonLoggingLayer::new().layer(service_fn(|_: Request<()>| async {
+            tracing::info!("about to");
+            assert!(std::hint::black_box(false), "by intent");
+            Ok::<_, Infallible>(hello())
+        }));
+        let mut future = Box::pin(service.call(get("/")));
+        assert!(catch_unwind(AssertUnwindSafe(|| poll(future.as_mut()))).is_err());
+        drop(future);
+        // Nothing of it sticks to the thread.
+        tracing::info!("afterwards");
+    });
+    let lines = log.lines();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(outcome(&lines[1]), ("panic", 500, "ERROR"));
+    assert_eq!(lines[0]["request_id"], lines[1]["request_id"]);
+    assert_eq!(lines[2].get("request_id"), None);
+}
+
+#[test]
+fn a_scan_id_recorded_late_is_on_every_later_line() {
+    let log = logged(&JsonLoggingLayer::new(), get("/"), |_| {
+        tracing::info!("before");
+        tracing::Span::current().record("scan_id", "7d0f");
+        let _work = tracing::info_span!("work").entered();
+        tracing::info!("after");
+        Ok(hello())
+    });
+    let scans: Vec<_> = log
+        .lines()
+        .iter()
+        .map(|line| line.get("scan_id").cloned())
+        .collect();
+    assert_eq!(scans, [None, Some(json!("7d0f")), Some(json!("7d0f"))]);
+}
+
+#[test]
+fn a_filter_for_errors_keeps_what_they_belong_to() {
+    let log = Log::default();
+    let filtered = log.layer().with_filter(EnvFilter::new("error"));
+    let subscriber = tracing_subscriber::registry().with(filtered);
+    tracing::subscriber::with_default(subscriber, || {
+        let mut service = JsonLoggingLayer::new().layer(service_fn(|_: Request<()>| async {
+            tracing::Span::current().record("scan_id", "7d0f");
+            tracing::info!("not written");
+            tracing::error!("written");
+            Ok::<_, Infallible>(hello())
+        }));
+        let request = Request::get("/")
+            .header("x-request-id", "abc")
+            .body(())
+            .unwrap();
+        drop(now(service.call(request)));
+    });
+    let line = log.line();
+    assert_eq!(line["message"], "written");
+    assert_eq!(line["request_id"], "abc");
+    assert_eq!(line["scan_id"], "7d0f");
+}
+
+#[test]
+fn the_service_gets_the_id_that_the_response_echoes() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::registry().with(log.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        let mut service =
+            JsonLoggingLayer::new().layer(service_fn(|request: Request<()>| async move {
+                let id = request.extensions().get::<RequestId>().unwrap();
+                assert_eq!(request.headers()["x-request-id"], id.as_str());
+                assert_ne!(id.as_str(), "not good");
+                Ok::<_, Infallible>(hello())
+            }));
+        let request = Request::get("/")
+            .header("x-request-id", "not good")
+            .body(())
+            .unwrap();
+        let response = now(service.call(request)).unwrap();
+        let echoed = response.headers()["x-request-id"].clone();
+        drop(response);
+        assert_eq!(log.line()["request_id"], echoed.to_str().unwrap());
+    });
+}
+
+#[test]
+fn an_id_that_the_service_sets_is_kept() {
+    let service = service_fn(|_: Request<()>| async {
+        Ok::<_, Infallible>(
+            Response::builder()
+                .header("x-request-id", "its own")
+                .body(Full::<Bytes>::default())
+                .unwrap(),
+        )
+    });
+    let response = now(JsonLoggingLayer::new().layer(service).call(get("/"))).unwrap();
+    assert_eq!(response.headers()["x-request-id"], "its own");
+}
+
+#[test]
+fn a_skipped_request_has_no_line_but_its_id() {
+    let layer = JsonLoggingLayer::new().skip(|request| request.uri().path() == "/health");
+    let log = logged(&layer, get("/health"), |_| {
+        tracing::warn!("not so well");
+        Ok(hello())
+    });
+    let line = log.line();
+    assert_eq!(line["message"], "not so well");
+    assert!(line["request_id"].is_string());
+}
+
+#[test]
+fn a_hostile_request_is_one_line() {
+    let request = Request::builder()
+        .method(Method::GET)
+        .uri(format!("/{}", "%0a\"".repeat(5000).replace('"', "%22")))
+        .header("user-agent", "a\tb\u{85}c\u{2028}\"level\":\"x".as_bytes())
+        .body(())
+        .unwrap();
+    let line = logged(&JsonLoggingLayer::new(), request, |_| Ok(hello())).line();
+    assert_eq!(line["level"], "INFO");
+    assert_eq!(line["truncated"], true);
+    assert_eq!(line["user_agent"], "a\tb\u{85}c\u{2028}\"level\":\"x");
+    assert_eq!(line["status"], 200);
+}
+
+#[test]
+fn observers_after_it_run_in_the_span_of_the_request() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::registry().with(log.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        let other = |_: &mut RequestHead<'_>| |_: &End<'_>| tracing::info!("observed");
+        let service = service_fn(|_: Request<()>| async { Ok::<_, Infallible>(hello()) });
+        let layer = ObserveLayer::new((JsonLogging::new(), other));
+        drop(now(layer.layer(service).call(get("/"))));
+    });
+    let lines = log.lines();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0]["request_id"], lines[1]["request_id"]);
+}
+
+#[test]
+fn a_thousand_interleaved_requests_do_not_mix() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::registry().with(log.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        let service = service_fn(|request: Request<()>| async move {
+            let id = request.extensions().get::<RequestId>().unwrap().to_string();
+            let mut polls = 0;
+            std::future::poll_fn(|_| {
+                polls += 1;
+                tracing::info!(expected = id, "working");
+                if polls == 3 {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
+            .await;
+            Ok::<_, Infallible>(hello())
+        });
+        let mut service = JsonLoggingLayer::new().layer(service);
+        let mut running: Vec<_> = (0..1000)
+            .map(|_| Box::pin(service.call(get("/"))))
+            .collect();
+        for _ in 0..3 {
+            for future in &mut running {
+                if let Poll::Ready(response) = poll(future.as_mut()) {
+                    now(response.unwrap().into_body().collect()).unwrap();
+                }
+            }
+        }
+    });
+    let lines = log.lines();
+    assert_eq!(lines.len(), 4000);
+    for line in &lines {
+        assert!(line["request_id"].is_string());
+        if line["message"] == "working" {
+            assert_eq!(line["expected"], line["request_id"]);
+        } else {
+            assert_eq!(line["outcome"], "complete");
+        }
+    }
+}
