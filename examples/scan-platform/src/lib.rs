@@ -1,1 +1,15 @@
-//! A small security-scan platform.
+//! A small security-scan platform: real scanners of MCP client configurations and model files behind an
+//! HTTP interface, with every layer of this workspace switched on.
+//!
+//! `scan-platform --help` tells how to run it; `README.md` beside this package shows what it answers.
+
+pub mod api;
+pub mod doctor;
+pub mod oneshot;
+pub mod platform;
+pub mod record;
+pub mod scan;
+pub mod scanner;
+pub mod serve;
+pub mod store;
+pub mod telemetry;

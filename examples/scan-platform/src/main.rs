@@ -1,1 +1,160 @@
-fn main() {}
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use scan_platform::{
+    doctor, oneshot,
+    scan::{Policy, ScanType},
+    serve,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  scan-platform
+      Serves on 127.0.0.1:8200, scans below the current directory, keeps scans in scan-platform.db
+  curl -d '{\"path\":\"mcp.json\"}' -H 'content-type: application/json' localhost:8200/api/v1/mcp/scans
+      Scans an MCP client configuration
+  curl localhost:8200/metrics
+      What Prometheus scrapes
+  scan-platform scan model ./checkpoint.pt
+      Scans a model file from the shell
+
+The log is one JSON object a line on standard output; RUST_LOG chooses what it says (default info).";
+
+/// A small security-scan platform: finds what MCP configurations and model files would do to whoever
+/// loads them, without loading them.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the HTTP interface (what happens without a subcommand)
+    Serve(ServeArgs),
+    /// Scan one file or directory; exits with 0 if it passed, 1 if the policy blocks, 2 if it failed
+    Scan(ScanArgs),
+    /// Check scan root, database, scanners and exporter; exits with 0 if all work, else 1
+    Doctor(PlaceArgs),
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// Where to listen; nothing outside this machine reaches the default
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8200")]
+    listen: SocketAddr,
+    #[command(flatten)]
+    place: PlaceArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
+}
+
+#[derive(Debug, Args)]
+struct PlaceArgs {
+    /// The directory below which scans read; paths in requests are relative to it
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    scan_root: PathBuf,
+    /// Where scans are kept: sqlite://FILE, or sqlite::memory: to keep nothing
+    #[arg(long, value_name = "URL", default_value = "sqlite://scan-platform.db")]
+    database_url: String,
+}
+
+#[derive(Debug, Args)]
+struct ScanArgs {
+    /// The scanner: mcp (MCP client configurations) or model (pickles, checkpoints, safetensors)
+    #[arg(value_name = "TYPE")]
+    scan_type: ScanType,
+    /// The file or directory; links that lead out of its directory are not followed
+    path: PathBuf,
+    /// Print the scan as JSON, as the HTTP interface would
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    policy: PolicyArgs,
+}
+
+/// A scan with more findings than this is blocked.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Policy: a scan with more findings than these is blocked")]
+struct PolicyArgs {
+    /// Critical findings that still pass
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    max_critical: u64,
+    /// High findings that still pass
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    max_high: u64,
+    /// Medium findings that still pass
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    max_medium: u64,
+    /// Low findings that still pass
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    max_low: u64,
+}
+
+impl From<PolicyArgs> for Policy {
+    fn from(args: PolicyArgs) -> Self {
+        Self {
+            critical: Some(args.max_critical),
+            high: Some(args.max_high),
+            medium: Some(args.max_medium),
+            low: Some(args.max_low),
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Cli { command, serve } = Cli::parse();
+    let result = match command.unwrap_or(Command::Serve(serve)) {
+        Command::Serve(ServeArgs {
+            listen,
+            place,
+            policy,
+        }) => {
+            let PlaceArgs {
+                scan_root,
+                database_url,
+            } = place;
+            let options = serve::Options {
+                listen,
+                scan_root,
+                database_url,
+                policy: policy.into(),
+            };
+            serve::serve(options).await.map(|()| ExitCode::SUCCESS)
+        }
+        Command::Scan(ScanArgs {
+            scan_type,
+            path,
+            json,
+            policy,
+        }) => {
+            let options = oneshot::Options {
+                scan_type,
+                path,
+                json,
+                policy: policy.into(),
+            };
+            oneshot::scan(options).await
+        }
+        Command::Doctor(PlaceArgs {
+            scan_root,
+            database_url,
+        }) => {
+            doctor::doctor(doctor::Options {
+                scan_root,
+                database_url,
+            })
+            .await
+        }
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(2)
+    })
+}

@@ -36,7 +36,10 @@ impl CountingAllocator {
     fn add(bytes: usize) {
         // At the very end of a thread nobody counts any more.
         let _ = COUNTED.try_with(|counted| {
-            let Allocations { allocations, bytes: so_far } = counted.get();
+            let Allocations {
+                allocations,
+                bytes: so_far,
+            } = counted.get();
             counted.set(Allocations {
                 allocations: allocations + 1,
                 bytes: so_far + bytes as u64,
@@ -81,10 +84,24 @@ pub fn so_far() -> Allocations {
 pub fn count<R>(work: impl FnOnce() -> R) -> Allocations {
     let before = so_far();
     let result = work();
-    let after = so_far();
+    let counted = since(before);
     drop(result);
+    counted
+}
+
+/// What this thread allocates until `work` is done, and what `work` gives.
+///
+/// For a current-thread runtime: there, the tasks that `work` waits for are counted with it.
+pub async fn count_until<F: Future>(work: F) -> (Allocations, F::Output) {
+    let before = so_far();
+    let result = work.await;
+    (since(before), result)
+}
+
+fn since(before: Allocations) -> Allocations {
+    let now = so_far();
     Allocations {
-        allocations: after.allocations - before.allocations,
-        bytes: after.bytes - before.bytes,
+        allocations: now.allocations - before.allocations,
+        bytes: now.bytes - before.bytes,
     }
 }

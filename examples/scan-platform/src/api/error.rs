@@ -1,0 +1,88 @@
+//! Errors as clients see them: `{"error": {"code", "message"}}`.
+
+use axum::{
+    Json,
+    extract::rejection::{JsonRejection, QueryRejection},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use crate::{record::Failure, scan::TargetError};
+
+/// An error that a client gets.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    failure: Failure,
+}
+
+impl ApiError {
+    /// An error with this status, code and sentence.
+    pub fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            failure: Failure {
+                code: code.to_owned(),
+                message: message.into(),
+            },
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Body {
+    error: Failure,
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        (
+            self.status,
+            Json(Body {
+                error: self.failure,
+            }),
+        )
+            .into_response()
+    }
+}
+
+impl From<TargetError> for ApiError {
+    fn from(error: TargetError) -> Self {
+        let status = match &error {
+            TargetError::Invalid { .. } => StatusCode::BAD_REQUEST,
+            TargetError::OutsideRoot { .. } => StatusCode::FORBIDDEN,
+            TargetError::NotFound { .. } => StatusCode::NOT_FOUND,
+            TargetError::NotScannable { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            TargetError::Io { .. } => return anyhow::Error::new(error).into(),
+        };
+        Self::new(status, error.code(), error.to_string())
+    }
+}
+
+impl From<JsonRejection> for ApiError {
+    fn from(rejection: JsonRejection) -> Self {
+        Self::new(rejection.status(), "bad_request", rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::new(rejection.status(), "bad_request", rejection.body_text())
+    }
+}
+
+/// The platform itself failed. The cause goes to the log, not to the client.
+impl From<anyhow::Error> for ApiError {
+    fn from(error: anyhow::Error) -> Self {
+        tracing::error!(
+            error = error.as_ref() as &dyn std::error::Error,
+            "request failed"
+        );
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "the platform failed; its log says why, under this request's x-request-id",
+        )
+    }
+}

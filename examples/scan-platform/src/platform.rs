@@ -1,0 +1,173 @@
+//! What every way of asking for a scan shares: resolve the path, run the scanner, judge, remember.
+
+use std::{path::PathBuf, sync::Arc};
+
+use anyhow::Context as _;
+use tower_scan_lifecycle::ScanMetrics;
+
+use crate::{
+    record::{Failure, ScanRecord, ScanStatus},
+    scan::{Finding, Limits, Policy, ScanRoot, ScanType, Severities, Target, TargetError},
+    scanner::{Job, JobError, Scanners, Watch},
+    store::Store,
+};
+
+/// The scan platform, without any way in.
+#[derive(Clone)]
+pub struct Platform {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    root: Arc<ScanRoot>,
+    policy: Policy,
+    scanners: Scanners,
+    store: Store,
+}
+
+impl Platform {
+    /// A platform that scans below `root`.
+    ///
+    /// # Errors
+    ///
+    /// If `root` is no directory that can be read.
+    pub fn new(
+        root: &PathBuf,
+        policy: Policy,
+        scans: &ScanMetrics,
+        store: Store,
+    ) -> anyhow::Result<Self> {
+        let root = ScanRoot::open(root)
+            .with_context(|| format!("cannot open the scan root {root:?}: give a directory"))?;
+        let scanners = Scanners::new(scans, Limits::default());
+        Ok(Self {
+            shared: Arc::new(Shared {
+                root: Arc::new(root),
+                policy,
+                scanners,
+                store,
+            }),
+        })
+    }
+
+    /// Where scans are kept.
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// Opens what is to be scanned.
+    ///
+    /// # Errors
+    ///
+    /// See [`TargetError`].
+    pub async fn target(&self, path: String) -> Result<Target, TargetError> {
+        let root = Arc::clone(&self.shared.root);
+        let asked = path.clone();
+        let opened = tokio::task::spawn_blocking(move || root.target(&asked)).await;
+        opened.unwrap_or_else(|error| {
+            Err(TargetError::Io {
+                path,
+                source: std::io::Error::other(error),
+            })
+        })
+    }
+
+    /// Runs one scan to its end, and remembers it at its start and at its end.
+    ///
+    /// Dropping the future stops the scan and remembers it as cancelled.
+    ///
+    /// # Errors
+    ///
+    /// If the database does not take it. That the scan fails is not an error here, but its status.
+    pub async fn scan(
+        &self,
+        mut scan: ScanRecord,
+        target: Target,
+        watch: Option<Watch>,
+    ) -> anyhow::Result<ScanRecord> {
+        let store = &self.shared.store;
+        store
+            .put(&scan)
+            .await
+            .context("cannot record the start of the scan")?;
+        let unfinished = Unfinished {
+            scan: Some(scan.clone()),
+            store: store.clone(),
+        };
+        let job = Job {
+            id: scan.id.clone(),
+            scan_type: scan.scan_type,
+            target,
+            watch,
+        };
+        match self.shared.scanners.run(job).await {
+            Ok(findings) => self.completed(&mut scan, findings),
+            Err(error) => failed(&mut scan, &error),
+        }
+        store
+            .put(&scan)
+            .await
+            .context("cannot record the end of the scan")?;
+        unfinished.defuse();
+        Ok(scan)
+    }
+
+    fn completed(&self, scan: &mut ScanRecord, findings: Vec<Finding>) {
+        scan.status = ScanStatus::Completed;
+        scan.severities = Severities::of(&findings);
+        scan.findings = findings;
+        scan.passed = Some(self.shared.policy.passed(&scan.severities));
+    }
+}
+
+fn failed(scan: &mut ScanRecord, error: &JobError) {
+    scan.status = match error {
+        JobError::TimedOut(_) => ScanStatus::TimedOut,
+        _ => ScanStatus::Failed,
+    };
+    scan.error = Some(Failure {
+        code: error.code().to_owned(),
+        message: error.to_string(),
+    });
+}
+
+/// Remembers a scan as cancelled if it is dropped before its end.
+struct Unfinished {
+    scan: Option<ScanRecord>,
+    store: Store,
+}
+
+impl Unfinished {
+    fn defuse(mut self) {
+        self.scan = None;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let Some(mut scan) = self.scan.take() else {
+            return;
+        };
+        scan.status = ScanStatus::Cancelled;
+        let store = self.store.clone();
+        // Outside a runtime the process is going down, and the next start ends the scan.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if let Err(error) = store.put(&scan).await {
+                    tracing::error!(
+                        scan_id = scan.id,
+                        error = error.as_ref() as &dyn std::error::Error,
+                        "cannot record that the scan was cancelled",
+                    );
+                }
+            });
+        }
+    }
+}
+
+/// The types that scans are recorded with.
+pub fn scan_metrics() -> ScanMetrics {
+    ScanMetrics::builder()
+        .types(ScanType::ALL.map(ScanType::as_str))
+        .build()
+}

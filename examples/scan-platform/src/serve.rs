@@ -1,0 +1,124 @@
+//! `scan-platform serve`.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+
+use crate::{
+    api,
+    platform::{self, Platform},
+    scan::Policy,
+    store::Store,
+    telemetry,
+};
+
+/// How long requests may take to finish once the process is told to stop.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// How often the histograms' samples are folded, should nobody scrape.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// What to serve, and where.
+#[derive(Debug)]
+pub struct Options {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The directory below which scans read.
+    pub scan_root: PathBuf,
+    /// Where scans are kept.
+    pub database_url: String,
+    /// When findings block.
+    pub policy: Policy,
+}
+
+/// Serves until the process is told to stop, by SIGINT or SIGTERM.
+///
+/// # Errors
+///
+/// If the address, the scan root or the database cannot be used.
+pub async fn serve(options: Options) -> anyhow::Result<()> {
+    telemetry::install_log(std::io::stdout, "info,sqlx=warn")?;
+    let scans = platform::scan_metrics();
+    let exporter = telemetry::install_exporter(&scans)?;
+    let store = Store::open(&options.database_url).await?;
+    let abandoned = store.end_abandoned().await?;
+    if abandoned > 0 {
+        tracing::warn!(
+            abandoned,
+            "ended scans that an earlier process left running"
+        );
+    }
+    let platform = Platform::new(&options.scan_root, options.policy, &scans, store.clone())?;
+    let listener = TcpListener::bind(options.listen).await.with_context(|| {
+        format!(
+            "cannot listen on {}: choose another address with --listen",
+            options.listen
+        )
+    })?;
+    let address = listener.local_addr()?;
+    tracing::info!(
+        address = %address,
+        scan_root = %options.scan_root.display(),
+        database = options.database_url,
+        "listening",
+    );
+
+    let app = api::router(platform, &exporter).into_make_service_with_connect_info::<SocketAddr>();
+    let (stop, stopped) = tokio::sync::watch::channel(());
+    let told_to_stop = async move {
+        shutdown_signal().await;
+        tracing::info!(
+            seconds = DRAIN.as_secs(),
+            "told to stop: finishing what runs"
+        );
+        drop(stop);
+    };
+    let server = axum::serve(listener, app).with_graceful_shutdown(told_to_stop);
+    let drained = async move {
+        let mut stopped = stopped;
+        // An error tells that the sender is gone, which is the signal.
+        while stopped.changed().await.is_ok() {}
+        tokio::time::sleep(DRAIN).await;
+    };
+    let upkeep = async {
+        let mut ticks = tokio::time::interval(UPKEEP);
+        loop {
+            ticks.tick().await;
+            exporter.upkeep();
+        }
+    };
+    tokio::select! {
+        served = server => served.context("the server failed")?,
+        () = drained => tracing::warn!("some requests did not finish in time"),
+        () = upkeep => {}
+    }
+    store.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+#[cfg(unix)]
+async fn shutdown_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "SIGTERM is not watched"
+            );
+            drop(tokio::signal::ctrl_c().await);
+        }
+    }
+}
+
+#[cfg(not(unix))]
+async fn shutdown_signal() {
+    drop(tokio::signal::ctrl_c().await);
+}

@@ -1,0 +1,67 @@
+//! What the platform tells of itself: series, log lines, and who records them.
+
+use std::net::SocketAddr;
+
+use axum::extract::ConnectInfo;
+use tower_json_logging::{JsonLayer, JsonLogging};
+use tower_metrics_exporter::Exporter;
+use tower_request_metrics::RequestMetrics;
+use tower_scan_lifecycle::ScanMetrics;
+use tracing_subscriber::{
+    EnvFilter, Layer as _, fmt::MakeWriter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
+
+/// The observer that records requests.
+pub fn request_metrics() -> RequestMetrics {
+    RequestMetrics::new()
+}
+
+/// The observer that writes a line for each request, except those that come every few seconds.
+pub fn request_log() -> JsonLogging {
+    JsonLogging::new()
+        .client_ip(|request| {
+            let peer = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
+            Some(peer.0.ip())
+        })
+        .skip(|request| matches!(request.uri().path(), "/metrics" | "/api/v1/health"))
+}
+
+/// Installs the exporter for everything that the platform records, with every series of scans at zero.
+///
+/// # Errors
+///
+/// If the process has a recorder already.
+pub fn install_exporter(scans: &ScanMetrics) -> anyhow::Result<Exporter> {
+    let exporter = exporter(scans).install()?;
+    scans.register();
+    Ok(exporter)
+}
+
+/// An exporter that knows everything that the platform records.
+pub fn exporter(scans: &ScanMetrics) -> tower_metrics_exporter::ExporterBuilder {
+    Exporter::builder()
+        .specs(request_metrics().specs())
+        .specs(scans.specs())
+        .specs(tower_json_logging::specs())
+}
+
+/// Writes JSON lines to `writer`; `RUST_LOG` chooses which, `default` if it is not set.
+///
+/// # Errors
+///
+/// If `RUST_LOG` cannot be read, or the process logs already.
+pub fn install_log<W>(writer: W, default: &str) -> anyhow::Result<()>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let filter = match std::env::var("RUST_LOG") {
+        Ok(text) => EnvFilter::try_new(&text).map_err(|error| {
+            anyhow::anyhow!("RUST_LOG={text:?} is no filter ({error}); try RUST_LOG=info,sqlx=warn")
+        })?,
+        Err(_) => EnvFilter::new(default),
+    };
+    tracing_subscriber::registry()
+        .with(JsonLayer::new(writer).with_filter(filter))
+        .try_init()?;
+    Ok(())
+}
