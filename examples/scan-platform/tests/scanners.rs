@@ -358,15 +358,11 @@ fn texts_made_to_be_slow_are_not() {
         "`$(",
         "a=b&",
     ] {
-        let text = piece.repeat(1_000_000 / piece.len());
+        let text = piece.repeat(100_000 / piece.len());
         let config = serde_json::json!({"mcpServers": {"a": {"command": text, "env": {"TOKEN": text}, "description": text}}});
         let config = serde_json::to_vec(&config).unwrap();
         let root = directory(&[("a.json", &config)]);
-        let limits = Limits {
-            max_config_bytes: 8 << 20,
-            ..Limits::default()
-        };
-        let findings = scan_in(root.path(), ScanType::Mcp, "a.json", &limits).unwrap();
+        let findings = scan_in(root.path(), ScanType::Mcp, "a.json", &Limits::default()).unwrap();
         assert!(
             findings.iter().all(|f| f.to_string().len() < 1_000),
             "{piece}"
