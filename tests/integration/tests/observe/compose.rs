@@ -1,0 +1,398 @@
+//! How observers compose, and what their scopes are around.
+
+use std::{
+    cell::RefCell,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::{Buf, Bytes};
+use http::{HeaderValue, Request, Response};
+use http_body::{Body, Frame};
+use test_support::{
+    body::{ScriptBody, ScriptError},
+    drive::{poll, poll_frame, read, ready},
+    ends::Ends,
+    shapes::{self, ShapeError, ShapeFuture, Shapes},
+};
+use tower::{Layer as _, Service, service_fn};
+use tower_observe::{End, Exchange, Observe, ObserveLayer, RequestHead, ResponseHead};
+
+thread_local! {
+    static LOG: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static INSIDE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Notes what happens, and in which scopes.
+fn note(what: &str) {
+    let inside = INSIDE.with_borrow(String::clone);
+    LOG.with_borrow_mut(|log| log.push(format!("{inside}:{what}")));
+}
+
+fn noted() -> Vec<String> {
+    LOG.take()
+}
+
+/// An observer that notes by this name what it is told.
+#[derive(Clone, Copy)]
+struct Noting<const FRAMES: bool>(char);
+
+impl<const FRAMES: bool> Observe for Noting<FRAMES> {
+    type Exchange = Self;
+
+    fn start(&self, _: &mut RequestHead<'_>) -> Self {
+        note(&format!("{} start", self.0));
+        *self
+    }
+}
+
+impl<const FRAMES: bool> Exchange for Noting<FRAMES> {
+    const FRAMES: bool = FRAMES;
+
+    fn head(&mut self, _: &mut ResponseHead<'_>) {
+        note(&format!("{} head", self.0));
+    }
+
+    fn data<D: Buf>(&mut self, data: &D) {
+        note(&format!("{} data {}", self.0, data.remaining()));
+    }
+
+    fn end(&self, end: &End<'_>) {
+        note(&format!("{} end {}", self.0, end.ending()));
+    }
+
+    fn scope<R>(&self, f: impl FnOnce() -> R) -> R {
+        struct Leave;
+        impl Drop for Leave {
+            fn drop(&mut self) {
+                INSIDE.with_borrow_mut(|inside| inside.pop());
+            }
+        }
+        INSIDE.with_borrow_mut(|inside| inside.push(self.0));
+        let _leave = Leave;
+        f()
+    }
+}
+
+/// A service, future or body that notes when it runs and when it is destroyed.
+struct Noted<T>(&'static str, T);
+
+impl<T> Drop for Noted<T> {
+    fn drop(&mut self) {
+        note(&format!("{} dropped", self.0));
+    }
+}
+
+impl Service<Request<()>> for Noted<Shapes> {
+    type Response = Response<Noted<ScriptBody>>;
+    type Error = ShapeError;
+    type Future = Noted<ShapeFuture>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ShapeError>> {
+        Service::<Request<()>>::poll_ready(&mut self.1, cx)
+    }
+
+    fn call(&mut self, request: Request<()>) -> Self::Future {
+        note("call");
+        Noted("future", self.1.call(request))
+    }
+}
+
+impl Future for Noted<ShapeFuture> {
+    type Output = Result<Response<Noted<ScriptBody>>, ShapeError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        note("poll");
+        Pin::new(&mut self.1)
+            .poll(cx)
+            .map_ok(|response| response.map(|body| Noted("body", body)))
+    }
+}
+
+impl Body for Noted<ScriptBody> {
+    type Data = Bytes;
+    type Error = ScriptError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ScriptError>>> {
+        note("poll_frame");
+        Pin::new(&mut self.1).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.1.is_end_stream()
+    }
+}
+
+fn request(path: &str) -> Request<()> {
+    Request::builder().uri(path).body(()).unwrap()
+}
+
+/// What is noted while `run` uses a service with this observer.
+fn notes<O: Observe>(observer: O, path: &str, run: impl FnOnce(Call<O::Exchange>)) -> Vec<String> {
+    let mut service = ObserveLayer::new(observer).layer(Noted("service", Shapes));
+    noted();
+    run(service.call(request(path)));
+    let notes = noted();
+    drop(service);
+    noted();
+    notes
+}
+
+fn read_all<X: Exchange>(mut call: Call<X>) {
+    let _ = read(&mut ready(&mut call).unwrap().into_body());
+}
+
+type Call<X> = tower_observe::ResponseFuture<Noted<ShapeFuture>, X>;
+
+#[test]
+fn scopes_are_around_all_that_the_service_does_for_an_exchange() {
+    let notes = notes(Noting::<false>('a'), "/hinted", |mut call| {
+        let mut body = ready(&mut call).unwrap().into_body();
+        drop(call);
+        read(&mut body).unwrap();
+    });
+    assert_eq!(
+        notes,
+        [
+            ":a start",
+            "a:call",
+            "a:poll",
+            ":a head",
+            ":future dropped", // it had finished
+            "a:poll_frame",
+            "a:poll_frame",
+            "a:a end complete",
+            ":poll_frame", // after the end there is no exchange to be in
+            ":body dropped",
+        ]
+    );
+}
+
+#[test]
+fn an_unfinished_future_is_destroyed_in_scope_before_the_end() {
+    let notes = notes(Noting::<false>('a'), "/stall-before-head", |mut call| {
+        assert!(poll(&mut call).is_pending());
+    });
+    let [.., dropped, end] = &notes[..] else {
+        panic!("{notes:?}")
+    };
+    assert_eq!(dropped, "a:future dropped");
+    assert_eq!(end, "a:a end client_gone_before_head");
+}
+
+#[test]
+fn an_unfinished_body_is_destroyed_in_scope_before_the_end() {
+    for (path, end) in [
+        ("/stall", "a:a end client_gone_in_body"),
+        ("/declared-zero", "a:a end complete"),
+    ] {
+        let notes = notes(Noting::<false>('a'), path, |mut call| {
+            let _response = ready(&mut call);
+        });
+        let last: Vec<_> = notes[notes.len() - 3..].iter().collect();
+        // The future is dropped last, as it was made first.
+        assert_eq!(last, ["a:body dropped", end, ":future dropped"]);
+    }
+}
+
+#[test]
+fn scopes_are_around_the_destruction_of_what_panicked() {
+    for (path, dropped) in [
+        ("/panic-in-poll", "a:future dropped"),
+        ("/panic-in-body", "a:body dropped"),
+    ] {
+        let notes = notes(Noting::<false>('a'), path, |mut call| {
+            let panicked = catch_unwind(AssertUnwindSafe(|| {
+                let mut body = ready(&mut call).unwrap().into_body();
+                let _ = read(&mut body);
+            }));
+            assert!(panicked.is_err());
+            drop(call);
+        });
+        let at = notes.iter().position(|note| note == dropped).unwrap();
+        assert_eq!(notes[at + 1], "a:a end panic", "{notes:?}");
+    }
+}
+
+#[test]
+fn observers_of_a_tuple_take_turns_and_their_scopes_nest() {
+    let (a, b, c, d) = (
+        Noting::<true>('a'),
+        Noting::<false>('b'),
+        Noting::<true>('c'),
+        Noting::<false>('d'),
+    );
+    assert_eq!(
+        notes((a, b, c, d), "/sized", read_all),
+        [
+            ":a start",
+            ":b start",
+            ":c start",
+            ":d start",
+            "abcd:call",
+            "abcd:poll",
+            ":a head",
+            ":b head",
+            ":c head",
+            ":d head",
+            "abcd:poll_frame",
+            ":a data 5",
+            ":c data 5",
+            "abcd:a end complete",
+            "abcd:b end complete",
+            "abcd:c end complete",
+            "abcd:d end complete",
+            ":poll_frame",
+            ":body dropped",
+            ":future dropped",
+        ]
+    );
+    let last = |notes: Vec<String>| notes.into_iter().next_back();
+    let end = |scopes| Some(format!("{scopes} end client_gone_before_head"));
+    assert_eq!(last(notes((a,), "/sized", drop)), end("a:a"));
+    assert_eq!(last(notes((a, b), "/sized", drop)), end("ab:b"));
+    assert_eq!(last(notes((a, b, c), "/sized", drop)), end("abc:c"));
+}
+
+#[test]
+fn options_arcs_and_nested_tuples_are_what_is_in_them() {
+    let a = Noting::<true>('a');
+    let plain = notes(a, "/trailers", read_all);
+    assert!(plain.contains(&":a data 3".to_owned()), "{plain:?}");
+    let some = notes(Some(a), "/trailers", read_all);
+    assert_eq!(some, plain);
+    let arc = notes(Arc::new(a), "/trailers", read_all);
+    assert_eq!(arc, plain);
+    let nested = notes((None::<Noting<true>>, ((), (a,))), "/trailers", read_all);
+    assert_eq!(nested, plain);
+}
+
+#[test]
+fn frames_are_told_only_to_those_who_ask_for_them() {
+    for (frames, told) in [
+        (notes(Noting::<false>('a'), "/pausing", read_all), 0),
+        (notes(Some(Noting::<false>('a')), "/pausing", read_all), 0),
+        (notes(Noting::<true>('a'), "/pausing", read_all), 3),
+        (
+            notes(
+                (Noting::<false>('a'), Noting::<true>('b')),
+                "/pausing",
+                read_all,
+            ),
+            3,
+        ),
+    ] {
+        let data = frames.iter().filter(|note| note.contains("data")).count();
+        assert_eq!(data, told, "{frames:?}");
+    }
+}
+
+#[test]
+fn a_closure_observes_and_so_does_what_it_returns() {
+    let ends = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&ends);
+    let observer = move |request: &mut RequestHead<'_>| {
+        let (seen, path) = (Arc::clone(&seen), request.uri().path().to_owned());
+        move |end: &End<'_>| {
+            let mut seen = seen.lock().unwrap();
+            seen.push((path.clone(), end.ending().as_str()));
+        }
+    };
+    let mut service = ObserveLayer::new(observer).layer(Shapes);
+    drop(service.call(request("/sized")));
+    assert!(ready(&mut service.call(request("/fails"))).is_err());
+    assert_eq!(
+        *ends.lock().unwrap(),
+        [
+            ("/sized".to_owned(), "client_gone_before_head"),
+            ("/fails".to_owned(), "service_error"),
+        ]
+    );
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Token(u8);
+
+/// Hands a token to the service, and changes headers on the way in and out.
+#[derive(Clone)]
+struct Meddling;
+
+impl Observe for Meddling {
+    type Exchange = Self;
+
+    fn start(&self, request: &mut RequestHead<'_>) -> Self {
+        request.extensions_mut().insert(Token(7));
+        let value = HeaderValue::from_static("in");
+        request.headers_mut().insert("x-in", value);
+        Self
+    }
+}
+
+impl Exchange for Meddling {
+    fn head(&mut self, response: &mut ResponseHead<'_>) {
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.extensions_mut().remove::<Token>(), Some(Token(8)));
+        let value = HeaderValue::from_static("out");
+        response.headers_mut().insert("x-out", value);
+    }
+
+    fn end(&self, _: &End<'_>) {}
+}
+
+#[test]
+fn what_an_observer_puts_into_a_request_or_a_response_arrives() {
+    let ends = Ends::new();
+    let service = service_fn(|request: Request<()>| async move {
+        assert_eq!(request.extensions().get(), Some(&Token(7)));
+        assert_eq!(request.headers()["x-in"], "in");
+        let mut response = shapes::response("/sized");
+        response.extensions_mut().insert(Token(8));
+        Ok::<_, ShapeError>(response)
+    });
+    let mut service = ends.layer_with((Meddling, ends.clone())).layer(service);
+    let response = ready(&mut Box::pin(service.call(request("/")))).unwrap();
+    assert_eq!(response.headers()["x-out"], "out");
+    assert_eq!(response.extensions().get::<Token>(), None);
+}
+
+#[test]
+fn a_content_length_set_by_an_observer_declares_the_length() {
+    struct Declares;
+    impl Observe for Declares {
+        type Exchange = Self;
+        fn start(&self, _: &mut RequestHead<'_>) -> Self {
+            Self
+        }
+    }
+    impl Exchange for Declares {
+        fn head(&mut self, response: &mut ResponseHead<'_>) {
+            let value = HeaderValue::from_static("6");
+            response.headers_mut().insert("content-length", value);
+        }
+        fn end(&self, _: &End<'_>) {}
+    }
+
+    let ends = Ends::new();
+    let mut service = ends.layer_with((Declares, ends.clone())).layer(Shapes);
+    let mut body = ready(&mut service.call(request("/streamed")))
+        .unwrap()
+        .into_body();
+    let _ = (poll_frame(&mut body), poll_frame(&mut body));
+    drop(body);
+    assert!(ends.only().ending.is_whole());
+}
+
+#[test]
+fn all_observers_see_one_time_of_the_head() {
+    let one = Ends::new().asking_for_the_head();
+    let two = Ends::new();
+    let mut service = one.layer_with((one.clone(), two.clone())).layer(Shapes);
+    drop(ready(&mut service.call(request("/sized"))));
+    assert!(one.only().head.is_some());
+    assert!(two.only().head.is_some(), "as the other one asked");
+}
