@@ -1,0 +1,5 @@
+//! Compiles the README's examples; see `tests/` for the rest.
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
