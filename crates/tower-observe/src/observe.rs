@@ -72,7 +72,9 @@ pub trait Exchange {
     }
 
     /// The exchange ended. Called exactly once, inside [`scope`](Self::scope).
-    fn end(&self, end: &End<'_>);
+    fn end(&self, end: &End<'_>) {
+        let _ = end;
+    }
 
     /// Wraps every `call` and `poll` of the inner service, every poll of its body, the destruction of
     /// an inner future or body that did not finish, and the delivery of [`end`](Self::end).
@@ -111,9 +113,7 @@ impl Observe for () {
     fn start(&self, _: &mut RequestHead<'_>) {}
 }
 
-impl Exchange for () {
-    fn end(&self, _: &End<'_>) {}
-}
+impl Exchange for () {}
 
 impl<O: Observe> Observe for Arc<O> {
     type Exchange = O::Exchange;
