@@ -64,8 +64,11 @@
 //! What follows from it:
 //! - A timeout outside of the layer looks like a client that went away: it drops the future. Put the
 //!   layer outside of the timeout to see the timeout's answer.
+//! - A retry outside of the layer makes an exchange of each attempt, and the answer that it discards,
+//!   a `503` say, ends in `ClientGoneInBody`. Put the layer outside of the retry to see one exchange.
 //! - A panic is seen whether or not something catches it, inside the layer (then it is the answer that
-//!   the catcher gives) or outside.
+//!   the catcher gives) or outside. One in a body's hints (`is_end_stream`, `size_hint`) is not told
+//!   from a drop.
 //! - Something outside that replaces a response's body makes the exchange end in `ClientGoneInBody`.
 //! - Readiness is passed through; an error of `poll_ready` belongs to no request.
 //!

@@ -9,8 +9,9 @@ use crate::{End, RequestHead, ResponseHead};
 /// What it returns is the observer's part of that one exchange, and is told of its course and of its
 /// one end. The observer itself is shared by all requests and threads that a layer serves.
 ///
-/// Observers compose: a tuple of observers is an observer, so is an `Option`, an `Arc`, and a
-/// closure; `()` observes nothing.
+/// Observers compose: a tuple of observers is an observer, so is an `Option` (for one that may be
+/// switched off: an optional *layer* would change the response's type), an `Arc`, and a closure; `()`
+/// observes nothing.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU64, Ordering};
@@ -77,7 +78,7 @@ pub trait Exchange {
     }
 
     /// Wraps every `call` and `poll` of the inner service, every poll of its body, the destruction of
-    /// an inner future or body that did not finish, and the delivery of [`end`](Self::end).
+    /// an inner future or body before the exchange's end, and the delivery of [`end`](Self::end).
     ///
     /// An observer that has something to enter (a `tracing` span) does so around `f`, and must call
     /// `f` exactly once. The exchanges of a tuple nest, the first outermost.

@@ -200,13 +200,11 @@ impl<X: Exchange> Live<X> {
 /// header; asking it first saves a look-up.
 fn declared_length<B: Body>(response: &Response<B>) -> Option<u64> {
     response.body().size_hint().exact().or_else(|| {
-        response
-            .headers()
-            .get(CONTENT_LENGTH)?
-            .to_str()
-            .ok()?
-            .trim()
-            .parse()
-            .ok()
+        let length = response.headers().get(CONTENT_LENGTH)?.to_str().ok()?;
+        // Digits only (RFC 9110 §8.6): what `parse` takes besides, a sign, servers refuse.
+        length
+            .bytes()
+            .all(|byte| byte.is_ascii_digit())
+            .then(|| length.parse().ok())?
     })
 }

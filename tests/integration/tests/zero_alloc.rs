@@ -147,6 +147,8 @@ fn an_exchange_that_is_dropped_allocates_nothing_either() {
 }
 
 /// What a hundred requests of a whole HTTP/1 connection in memory allocate, client and server.
+///
+/// The least of five counts: once a second, hyper makes itself a new date.
 fn connection<S, B>(service: S) -> Allocations
 where
     S: Service<Request<hyper::body::Incoming>, Response = Response<B>, Error = Infallible>
@@ -171,7 +173,12 @@ where
             }
         };
         run(REQUESTS).await;
-        count_until(run(REQUESTS)).await.0
+        let mut counted = Vec::new();
+        for _ in 0..5 {
+            counted.push(count_until(run(REQUESTS)).await.0);
+        }
+        let least = counted.into_iter().min_by_key(|count| count.allocations);
+        least.unwrap()
     }))
 }
 
@@ -183,7 +190,7 @@ fn a_whole_http1_connection_is_observed_without_allocating() {
     let counting = Counting::default();
     let observed = ObserveLayer::new(counting.clone()).layer(service_fn(answer));
     assert_eq!(connection(observed), bare);
-    assert_eq!(counting.0.ends.load(Ordering::Relaxed), 200);
+    assert_eq!(counting.0.ends.load(Ordering::Relaxed), 600);
 }
 
 /// What a hundred requests to a router with this layer allocate.

@@ -1,10 +1,7 @@
 //! An observer that remembers how every exchange ended.
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -47,9 +44,9 @@ pub struct Ends {
 struct Shared {
     clock: ManualClock,
     origin: Instant,
-    started: AtomicUsize,
+    started: watch::Sender<usize>,
     ends: Mutex<Vec<Ended>>,
-    count: watch::Sender<usize>,
+    ended: watch::Sender<usize>,
 }
 
 impl Ends {
@@ -60,9 +57,9 @@ impl Ends {
             shared: Arc::new(Shared {
                 origin: clock.now(),
                 clock,
-                started: AtomicUsize::new(0),
+                started: watch::Sender::new(0),
                 ends: Mutex::default(),
-                count: watch::Sender::new(0),
+                ended: watch::Sender::new(0),
             }),
             asks_for_the_head: false,
         }
@@ -92,7 +89,7 @@ impl Ends {
 
     /// How many exchanges began.
     pub fn started(&self) -> usize {
-        self.shared.started.load(Ordering::SeqCst)
+        *self.shared.started.borrow()
     }
 
     /// How many exchanges ended.
@@ -122,17 +119,25 @@ impl Ends {
         ends.into_iter().next().expect("one")
     }
 
+    /// Waits until `count` exchanges have begun.
+    ///
+    /// # Panics
+    ///
+    /// If that takes longer than ten seconds.
+    pub async fn wait_for_start(&self, count: usize) {
+        let reached = reach(&self.shared.started, count).await;
+        assert!(reached, "waited for {count} starts: {}", self.started());
+    }
+
     /// Waits until `count` exchanges have ended, and gives them.
     ///
     /// # Panics
     ///
     /// If that takes longer than ten seconds, or if there are more.
     pub async fn wait_for(&self, count: usize) -> Vec<Ended> {
-        let mut counted = self.shared.count.subscribe();
-        let reached = counted.wait_for(|ended| *ended >= count);
-        let reached = tokio::time::timeout(Duration::from_secs(10), reached).await;
+        let reached = reach(&self.shared.ended, count).await;
         let ends = self.all();
-        assert!(reached.is_ok(), "waited for {count} ends: {ends:?}");
+        assert!(reached, "waited for {count} ends: {ends:?}");
         assert_eq!(ends.len(), count, "{ends:?}");
         ends
     }
@@ -152,6 +157,14 @@ impl Ends {
     }
 }
 
+/// Whether `counted` comes to `count` in time.
+async fn reach(counted: &watch::Sender<usize>, count: usize) -> bool {
+    let mut counted = counted.subscribe();
+    let reached = counted.wait_for(|counted| *counted >= count);
+    let reached = tokio::time::timeout(Duration::from_secs(10), reached).await;
+    reached.is_ok()
+}
+
 impl Default for Ends {
     fn default() -> Self {
         Self::new()
@@ -162,7 +175,7 @@ impl Observe for Ends {
     type Exchange = Recording;
 
     fn start(&self, request: &mut RequestHead<'_>) -> Recording {
-        self.shared.started.fetch_add(1, Ordering::SeqCst);
+        self.shared.started.send_modify(|started| *started += 1);
         Recording {
             ends: self.clone(),
             path: request.uri().path().to_owned(),
@@ -187,7 +200,7 @@ impl Exchange for Recording {
     }
 
     fn end(&self, end: &End<'_>) {
-        let Shared { origin, count, .. } = &*self.ends.shared;
+        let Shared { origin, ended, .. } = &*self.ends.shared;
         let mut ends = self.ends.lock();
         ends.push(Ended {
             ending: end.ending(),
@@ -200,6 +213,6 @@ impl Exchange for Recording {
             path: self.path.clone(),
             method: self.method.clone(),
         });
-        count.send_replace(ends.len());
+        ended.send_replace(ends.len());
     }
 }

@@ -216,9 +216,7 @@ async fn axum_serve_tells_complete_responses_from_clients_gone() {
         assert_eq!(end, (ClientGoneInBody, Some(200), 13));
 
         let client = send(address, "/never", "").await;
-        while ends.started() < 3 {
-            tokio::task::yield_now().await;
-        }
+        ends.wait_for_start(3).await;
         drop(client);
         let end = ends.wait_for(3).await[2].brief();
         assert_eq!(end, (ClientGoneBeforeHead, None, 0));

@@ -9,15 +9,14 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 use http_body::{Body, Frame};
 use test_support::{
     body::{ScriptBody, ScriptError},
-    drive::{poll, poll_frame, read, ready},
-    ends::Ends,
-    shapes::{self, ShapeError, ShapeFuture, Shapes},
+    drive::{poll, read, ready},
+    shapes::{ShapeError, ShapeFuture, Shapes},
 };
-use tower::{Layer as _, Service, service_fn};
+use tower::{Layer as _, Service};
 use tower_observe::{End, Exchange, Observe, ObserveLayer, RequestHead, ResponseHead};
 
 thread_local! {
@@ -293,106 +292,15 @@ fn frames_are_told_only_to_those_who_ask_for_them() {
 }
 
 #[test]
-fn a_closure_observes_and_so_does_what_it_returns() {
-    let ends = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let seen = Arc::clone(&ends);
-    let observer = move |request: &mut RequestHead<'_>| {
-        let (seen, path) = (Arc::clone(&seen), request.uri().path().to_owned());
-        move |end: &End<'_>| {
-            let mut seen = seen.lock().unwrap();
-            seen.push((path.clone(), end.ending().as_str()));
-        }
-    };
-    let mut service = ObserveLayer::new(observer).layer(Shapes);
-    drop(service.call(request("/sized")));
-    assert!(ready(&mut service.call(request("/fails"))).is_err());
-    assert_eq!(
-        *ends.lock().unwrap(),
-        [
-            ("/sized".to_owned(), "client_gone_before_head"),
-            ("/fails".to_owned(), "service_error"),
-        ]
-    );
-}
-
-#[derive(Clone, Debug, PartialEq)]
-struct Token(u8);
-
-/// Hands a token to the service, and changes headers on the way in and out.
-#[derive(Clone)]
-struct Meddling;
-
-impl Observe for Meddling {
-    type Exchange = Self;
-
-    fn start(&self, request: &mut RequestHead<'_>) -> Self {
-        request.extensions_mut().insert(Token(7));
-        let value = HeaderValue::from_static("in");
-        request.headers_mut().insert("x-in", value);
-        Self
-    }
-}
-
-impl Exchange for Meddling {
-    fn head(&mut self, response: &mut ResponseHead<'_>) {
-        assert_eq!(response.status(), 200);
-        assert_eq!(response.extensions_mut().remove::<Token>(), Some(Token(8)));
-        let value = HeaderValue::from_static("out");
-        response.headers_mut().insert("x-out", value);
-    }
-
-    fn end(&self, _: &End<'_>) {}
-}
-
-#[test]
-fn what_an_observer_puts_into_a_request_or_a_response_arrives() {
-    let ends = Ends::new();
-    let service = service_fn(|request: Request<()>| async move {
-        assert_eq!(request.extensions().get(), Some(&Token(7)));
-        assert_eq!(request.headers()["x-in"], "in");
-        let mut response = shapes::response("/sized");
-        response.extensions_mut().insert(Token(8));
-        Ok::<_, ShapeError>(response)
+fn a_body_that_nobody_wants_is_destroyed_after_the_end() {
+    let notes = notes(Noting::<false>('a'), "/204", |mut call| {
+        let _response = ready(&mut call);
     });
-    let mut service = ends.layer_with((Meddling, ends.clone())).layer(service);
-    let response = ready(&mut Box::pin(service.call(request("/")))).unwrap();
-    assert_eq!(response.headers()["x-out"], "out");
-    assert_eq!(response.extensions().get::<Token>(), None);
-}
-
-#[test]
-fn a_content_length_set_by_an_observer_declares_the_length() {
-    struct Declares;
-    impl Observe for Declares {
-        type Exchange = Self;
-        fn start(&self, _: &mut RequestHead<'_>) -> Self {
-            Self
-        }
-    }
-    impl Exchange for Declares {
-        fn head(&mut self, response: &mut ResponseHead<'_>) {
-            let value = HeaderValue::from_static("6");
-            response.headers_mut().insert("content-length", value);
-        }
-        fn end(&self, _: &End<'_>) {}
-    }
-
-    let ends = Ends::new();
-    let mut service = ends.layer_with((Declares, ends.clone())).layer(Shapes);
-    let mut body = ready(&mut service.call(request("/streamed")))
-        .unwrap()
-        .into_body();
-    let _ = (poll_frame(&mut body), poll_frame(&mut body));
-    drop(body);
-    assert!(ends.only().ending.is_whole());
-}
-
-#[test]
-fn all_observers_see_one_time_of_the_head() {
-    let one = Ends::new().asking_for_the_head();
-    let two = Ends::new();
-    let mut service = one.layer_with((one.clone(), two.clone())).layer(Shapes);
-    drop(ready(&mut service.call(request("/sized"))));
-    assert!(one.only().head.is_some());
-    assert!(two.only().head.is_some(), "as the other one asked");
+    let [.., head, end, body, _] = &notes[..] else {
+        panic!("{notes:?}")
+    };
+    assert_eq!(
+        [head, end, body],
+        [":a head", "a:a end complete", ":body dropped"]
+    );
 }

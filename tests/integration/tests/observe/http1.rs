@@ -122,10 +122,7 @@ async fn client_gone_before_the_head_is_counted_once() {
             wire.get("/sized").await;
             wire.until("hello").await;
             wire.get("/stall-before-head").await;
-            // The server must have called the service for there to be an exchange.
-            while ends.started() < 2 {
-                tokio::task::yield_now().await;
-            }
+            ends.wait_for_start(2).await;
             let _ = if reset {
                 wire.reset().await
             } else {

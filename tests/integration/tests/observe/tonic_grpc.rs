@@ -293,11 +293,7 @@ async fn a_call_that_the_client_drops_before_the_answer_is_a_client_gone() {
             tokio::select! {
                 biased;
                 _ = &mut call => panic!("answered"),
-                () = async {
-                    while setting.ends.started() == 0 {
-                        tokio::task::yield_now().await;
-                    }
-                } => {}
+                () = setting.ends.wait_for_start(1) => {}
             }
         }
         let end = setting.ends.wait().await;
