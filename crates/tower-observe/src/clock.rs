@@ -121,6 +121,9 @@ impl fmt::Debug for ManualClock {
     }
 }
 
+/// Within the range of every platform's `Instant`, so that the clock never has to go back.
+const CENTURY_NANOS: u64 = 100 * 365 * 24 * 3600 * 1_000_000_000;
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place that reads the system's clock"
