@@ -10,9 +10,25 @@ pub struct RequestMetricsLayer {
 }
 
 impl RequestMetricsLayer {
-    /// A layer with the default names and labels.
+    /// HTTP requests, with the default names and labels.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// gRPC calls, with the default names and labels.
+    pub fn grpc() -> Self {
+        RequestMetrics::grpc().into()
+    }
+
+    /// HTTP requests and gRPC calls on one port, told apart by content type, with the default names and
+    /// labels.
+    pub fn auto() -> Self {
+        RequestMetrics::auto().into()
+    }
+
+    /// The observer, for [`init`](RequestMetrics::init).
+    pub fn metrics(&self) -> &RequestMetrics {
+        self.observe.observer()
     }
 
     /// Reads time from `clock`. Default: [`Clock::system`].
@@ -33,5 +49,13 @@ impl<S> Layer<S> for RequestMetricsLayer {
 
     fn layer(&self, inner: S) -> Self::Service {
         self.observe.layer(inner)
+    }
+}
+
+impl From<RequestMetrics> for RequestMetricsLayer {
+    fn from(metrics: RequestMetrics) -> Self {
+        Self {
+            observe: ObserveLayer::new(metrics),
+        }
     }
 }

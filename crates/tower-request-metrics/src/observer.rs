@@ -1,43 +1,197 @@
-use metrics::{Gauge, SharedString, counter, gauge, histogram};
-use tower_observe::{End, Exchange, Observe, RequestHead, Spec, Unit};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use crate::{labels, names, route};
+use arc_swap::{ArcSwap, Guard};
+use http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE};
+use tower_observe::{Observe, RequestHead, Spec, grpc::Code};
+
+use crate::{
+    Instrument, RequestMetricsBuilder,
+    builder::Protocol,
+    cache::{Age, Cache, Row},
+    config::{Config, ENDPOINT_OVERFLOW, version_id},
+    key::{Field, Key},
+    recorder::RecorderId,
+    recording::Recording,
+    route,
+};
 
 /// The observer behind [`RequestMetricsLayer`](crate::RequestMetricsLayer).
 ///
 /// On its own it is for a tuple of observers in one [`ObserveLayer`](tower_observe::ObserveLayer),
-/// which costs a request less than a layer for each.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct RequestMetrics {}
+/// which costs a request less than a layer for each. Clones share their handles.
+#[derive(Clone)]
+pub struct RequestMetrics {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    config: Arc<Config>,
+    cache: ArcSwap<Cache>,
+    renewing: Mutex<()>,
+}
 
 impl RequestMetrics {
-    /// An observer with the default names and labels.
-    pub const fn new() -> Self {
-        Self {}
+    /// HTTP requests, with the default names and labels.
+    pub fn new() -> Self {
+        Self::with(RequestMetricsBuilder::default().config_or_nothing())
+    }
+
+    /// gRPC calls, with the default names and labels.
+    pub fn grpc() -> Self {
+        Self::with(Self::builder().protocol(Protocol::Grpc).config_or_nothing())
+    }
+
+    /// HTTP requests and gRPC calls on one port, told apart by content type, with the default names and
+    /// labels.
+    pub fn auto() -> Self {
+        Self::with(Self::builder().protocol(Protocol::Auto).config_or_nothing())
+    }
+
+    /// Starts building an observer of other names, labels, or another protocol.
+    pub fn builder() -> RequestMetricsBuilder {
+        RequestMetricsBuilder::default()
+    }
+
+    pub(crate) fn with(config: Config) -> Self {
+        let config = Arc::new(config);
+        // Of no recorder: the first request finds another one, and makes its cache.
+        let cache = ArcSwap::from_pointee(Cache::new(RecorderId::NONE, &config));
+        Self {
+            shared: Arc::new(Shared {
+                config,
+                cache,
+                renewing: Mutex::new(()),
+            }),
+        }
     }
 
     /// What is recorded: names, labels, units, help texts and buckets, for the exporter.
     pub fn specs(&self) -> Vec<Spec> {
-        vec![
-            Spec::counter(
-                names::REQUESTS_TOTAL,
-                "Requests that have ended, however they ended.",
-            )
-            .labels([names::METHOD, names::ENDPOINT, names::STATUS]),
-            Spec::histogram(
-                names::REQUEST_DURATION_SECONDS,
-                Unit::Seconds,
-                "Time from the start of a request to the end of the response's body.",
-            )
-            .labels([names::ENDPOINT])
-            .buckets(names::DURATION_BUCKETS),
-            Spec::gauge(
-                names::ACTIVE_REQUESTS,
-                "Requests that have started and not yet ended.",
-            )
-            .labels([names::METHOD, names::ENDPOINT]),
-        ]
+        self.shared.config.specs()
+    }
+
+    /// Creates the counters of these requests at zero, so that the first of them is seen as a rise, and
+    /// gives their number.
+    ///
+    /// To be called once the recorder is installed; calling it again does no harm.
+    ///
+    /// ```
+    /// use http::{Method, StatusCode};
+    /// # let metrics = tower_request_metrics::RequestMetrics::new();
+    /// metrics.init([(Method::GET, "/users/{id}", [StatusCode::OK, StatusCode::INTERNAL_SERVER_ERROR])]);
+    /// ```
+    pub fn init<R, S>(&self, requests: impl IntoIterator<Item = (Method, R, S)>) -> usize
+    where
+        R: AsRef<str>,
+        S: IntoIterator<Item = StatusCode>,
+    {
+        let config = &self.shared.config;
+        let cache = self.shared.cache();
+        let mut series = 0;
+        for (method, route, statuses) in requests {
+            let row = Shared::row(&cache, route.as_ref(), Age::START);
+            let key = self.shared.key(&method);
+            for status in statuses {
+                let key = key.with(Field::Status, config.status_id_of(status));
+                row.add(Instrument::Requests, key, Age::START, 0);
+                series += 1;
+            }
+        }
+        series
+    }
+
+    /// Creates the counters of every gRPC method that [descriptors](RequestMetricsBuilder::descriptors)
+    /// told of at zero, for every code, and gives their number.
+    pub fn init_grpc(&self) -> usize {
+        let cache = self.shared.cache();
+        let mut series = 0;
+        for name in self.shared.config.rpc_methods.keys() {
+            let row = Shared::row(&cache, name, Age::START);
+            let key = Key::default();
+            let once = [
+                Instrument::RpcStarted,
+                Instrument::RpcReceived,
+                Instrument::RpcSent,
+            ];
+            for instrument in once {
+                row.add(instrument, key, Age::START, 0);
+            }
+            for code in Code::ALL {
+                let key = key.with(Field::RpcCode, code as u16 + 1);
+                row.add(Instrument::RpcHandled, key, Age::START, 0);
+            }
+            series += once.len() + Code::ALL.len();
+        }
+        series
+    }
+}
+
+impl Default for RequestMetrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for RequestMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestMetrics")
+            .field("protocol", &self.shared.config.protocol)
+            .field("recorder", &self.shared.config.target)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// The handles of the recorder of the moment.
+    #[inline]
+    fn cache(&self) -> Guard<Arc<Cache>> {
+        let recorder = self.config.target.id();
+        let cache = self.cache.load();
+        if cache.recorder() == recorder {
+            cache
+        } else {
+            self.renew(recorder)
+        }
+    }
+
+    #[cold]
+    fn renew(&self, recorder: RecorderId) -> Guard<Arc<Cache>> {
+        let _one_at_a_time = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.cache.load().recorder() != recorder {
+            self.config
+                .target
+                .with(|recorder| self.config.describe(recorder));
+            self.cache
+                .store(Arc::new(Cache::new(recorder, &self.config)));
+        }
+        self.cache.load()
+    }
+
+    /// The row of this route or method; that of all others if it is over budget.
+    #[inline]
+    fn row<'a>(cache: &'a Cache, name: &str, now: Age) -> &'a Arc<Row> {
+        if let Some(row) = cache.get(name).or_else(|| cache.insert(name)) {
+            return row;
+        }
+        let key = Key::default().with(Field::Detail, ENDPOINT_OVERFLOW);
+        cache.other().add(Instrument::LabelOverflow, key, now, 1);
+        cache.other()
+    }
+
+    /// What is known of every request of this method.
+    #[inline]
+    fn key(&self, method: &Method) -> Key {
+        Key::default()
+            .with(Field::Method, self.config.methods.id(method))
+            .with(Field::Scheme, self.config.scheme as u16)
+    }
+
+    /// The row of a route or method that became known late.
+    pub(crate) fn row_of(&self, name: &str, now: Age) -> Arc<Row> {
+        Arc::clone(Self::row(&self.cache(), name, now))
     }
 }
 
@@ -45,50 +199,80 @@ impl Observe for RequestMetrics {
     type Exchange = Recording;
 
     fn start(&self, request: &mut RequestHead<'_>) -> Recording {
-        let method = labels::method(request.method());
-        let endpoint = route::of(request.extensions());
-        let active = gauge!(
-            names::ACTIVE_REQUESTS,
-            names::METHOD => method,
-            names::ENDPOINT => endpoint.clone(),
-        );
-        active.increment(1.0);
-        Recording {
-            method,
-            endpoint,
-            active,
+        let config = &*self.shared.config;
+        if config.skip.as_ref().is_some_and(|skip| skip(request)) {
+            return Recording::none();
         }
+        let cache = self.shared.cache();
+        let now = config.age(request.started());
+        let mut key = self.shared.key(request.method());
+        key.set(Field::Version, version_id(request.version()));
+        config.request_labels(request, &mut key, cache.other(), now);
+        let is_rpc = match config.protocol {
+            Protocol::Http => false,
+            Protocol::Grpc => true,
+            Protocol::Auto => is_grpc(request.headers()),
+        };
+        if is_rpc {
+            return self.start_rpc(request, &cache, key, now);
+        }
+        let template = route::matched(request.extensions())
+            .or_else(|| config.routes.as_ref()?.template(request.uri().path()));
+        let row = match template {
+            Some(template) => Shared::row(&cache, template, now),
+            None => cache.other(),
+        };
+        if row.is_skipped() {
+            return Recording::none();
+        }
+        // Whoever routes inside may yet tell.
+        let home = Arc::ptr_eq(row, cache.other()).then(|| Arc::clone(&self.shared));
+        Recording::http(row, home, key, now, request)
     }
 }
 
-/// One request being recorded. Made by [`RequestMetrics`].
-pub struct Recording {
-    method: &'static str,
-    endpoint: SharedString,
-    // The handle that was incremented: another recorder's would fall below zero.
-    active: Gauge,
-}
-
-impl Exchange for Recording {
-    fn end(&self, end: &End<'_>) {
-        self.active.decrement(1.0);
-        counter!(
-            names::REQUESTS_TOTAL,
-            names::METHOD => self.method,
-            names::ENDPOINT => self.endpoint.clone(),
-            names::STATUS => labels::status(end.effective_status()),
-        )
-        .increment(1);
-        histogram!(names::REQUEST_DURATION_SECONDS, names::ENDPOINT => self.endpoint.clone())
-            .record(end.duration());
+impl RequestMetrics {
+    fn start_rpc(
+        &self,
+        request: &mut RequestHead<'_>,
+        cache: &Cache,
+        key: Key,
+        now: Age,
+    ) -> Recording {
+        let config = &*self.shared.config;
+        let name = rpc_name(request.uri().path());
+        let known = name.and_then(|name| {
+            let described = || {
+                config
+                    .rpc_methods
+                    .contains_key(name)
+                    .then(|| Shared::row(cache, name, now))
+            };
+            cache.get(name).or_else(described)
+        });
+        let row = known.unwrap_or_else(|| cache.other());
+        if row.is_skipped() || name.is_some_and(|name| config.is_skipped(name)) {
+            return Recording::none();
+        }
+        // A method that is not known yet may turn out to be one: a client alone does not make it so.
+        let unknown = name.filter(|_| known.is_none());
+        let unknown = unknown.map(|name| (Box::from(name), Arc::clone(&self.shared)));
+        Recording::rpc(row, unknown, key, now, request)
     }
 }
 
-impl std::fmt::Debug for Recording {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Recording")
-            .field("method", &self.method)
-            .field("endpoint", &self.endpoint)
-            .finish_non_exhaustive()
-    }
+/// `package.Service/Method`, if the path is one.
+fn rpc_name(path: &str) -> Option<&str> {
+    let name = path.strip_prefix('/').filter(|name| name.len() <= 256)?;
+    let (service, method) = name.split_once('/')?;
+    (!service.is_empty() && !method.is_empty() && !method.contains('/')).then_some(name)
+}
+
+const GRPC: &[u8] = b"application/grpc";
+
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.as_bytes().get(..GRPC.len()))
+        .is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
 }

@@ -1,15 +1,15 @@
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use http::Extensions;
+use matchit::Router;
 use metrics::SharedString;
 
-use crate::names::OTHER;
+use crate::{BuildError, error::Kind};
 
-/// The template of the route that a request matched, such as `/users/{id}`: a request extension.
+/// The template of the route that a request matched, such as `/users/{id}`: an extension of the request
+/// or, set by whoever routes inside of the layer, of the response.
 ///
-/// A router, or a service that knows its only route, sets it before the metrics layer is called. It
-/// wins over axum's `MatchedPath`. What it says becomes the value of a label: it must come from the
-/// program, never from the request.
+/// What it says becomes the value of a label: it must come from the program, never from the request.
 ///
 /// ```
 /// # let mut request = http::Request::new(());
@@ -34,31 +34,58 @@ impl Route {
     }
 }
 
-/// The route of a request: its [`Route`], else axum's `MatchedPath`, else none. Never the path.
-pub(crate) fn of(extensions: &Extensions) -> SharedString {
-    if let Some(Route(template)) = extensions.get() {
-        return template.clone();
+/// The template that a router set: a [`Route`], else axum's `MatchedPath`.
+#[inline]
+pub(crate) fn matched(extensions: &Extensions) -> Option<&str> {
+    if let Some(route) = extensions.get::<Route>() {
+        return Some(route.as_str());
     }
     #[cfg(feature = "axum")]
     if let Some(matched) = extensions.get::<axum::extract::MatchedPath>() {
-        return SharedString::from_owned(matched.as_str().to_owned());
+        return Some(matched.as_str());
     }
-    SharedString::const_str(OTHER)
+    None
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Templates that paths are matched with, where no router says which route a request took: for plain
+/// hyper services, and for what is mounted into a router (`/static/{*path}`).
+///
+/// The syntax is matchit's, which is axum's: `{name}` is one segment, `{*name}` the rest.
+#[derive(Clone)]
+pub struct RouteTable {
+    router: Arc<Router<SharedString>>,
+}
 
-    #[test]
-    fn a_request_without_a_route_is_other() {
-        assert_eq!(&*of(&Extensions::new()), OTHER);
+impl RouteTable {
+    /// A table of these templates.
+    ///
+    /// # Errors
+    ///
+    /// If a template cannot be parsed, or conflicts with another.
+    pub fn new<T: Into<Cow<'static, str>>>(
+        templates: impl IntoIterator<Item = T>,
+    ) -> Result<Self, BuildError> {
+        let mut router = Router::new();
+        for template in templates {
+            let Route(template) = Route::new(template);
+            router
+                .insert(template.to_string(), template.clone())
+                .map_err(|error| Kind::RouteTemplate(template.to_string(), error.to_string()))?;
+        }
+        Ok(Self {
+            router: Arc::new(router),
+        })
     }
 
-    #[test]
-    fn a_route_set_by_a_router_is_taken() {
-        let mut extensions = Extensions::new();
-        extensions.insert(Route::new(String::from("/users/{id}")));
-        assert_eq!(&*of(&extensions), "/users/{id}");
+    /// The template that this path matches.
+    #[inline]
+    pub fn template(&self, path: &str) -> Option<&str> {
+        self.router.at(path).ok().map(|matched| &**matched.value)
+    }
+}
+
+impl fmt::Debug for RouteTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RouteTable").finish_non_exhaustive()
     }
 }

@@ -1,0 +1,401 @@
+//! Handles of series, found again without an allocation and without a lock.
+
+use std::{
+    hash::BuildHasher as _,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use metrics::{Counter, Gauge, Histogram, SharedString};
+use rapidhash::fast::RandomState;
+
+use crate::{
+    config::{Config, Series},
+    instrument::Instrument,
+    key::Key,
+    names::OTHER,
+    recorder::RecorderId,
+};
+
+/// The handles of one recorder. Another recorder gets a cache of its own.
+pub(crate) struct Cache {
+    recorder: RecorderId,
+    config: Arc<Config>,
+    other: Arc<Row>,
+    buckets: Box<[Place<Node>]>,
+    hasher: RandomState,
+    rows: AtomicUsize,
+}
+
+/// Where something can be put, once.
+type Place<T> = OnceLock<Box<T>>;
+
+/// A row, and the next one in the same bucket. Never removed: rows are bounded.
+struct Node {
+    row: Arc<Row>,
+    next: Place<Self>,
+}
+
+impl Cache {
+    pub(crate) fn new(recorder: RecorderId, config: &Arc<Config>) -> Self {
+        // Twice as many buckets as rows keep the chains short; each bucket is two words.
+        let buckets = config
+            .max_routes
+            .saturating_mul(2)
+            .clamp(64, 1 << 20)
+            .next_power_of_two();
+        Self {
+            recorder,
+            other: Arc::new(Row::new(SharedString::const_str(OTHER), recorder, config)),
+            config: Arc::clone(config),
+            buckets: (0..buckets).map(|_| OnceLock::new()).collect(),
+            hasher: RandomState::new(),
+            rows: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) const fn recorder(&self) -> RecorderId {
+        self.recorder
+    }
+
+    /// The row of everything that has none of its own.
+    pub(crate) const fn other(&self) -> &Arc<Row> {
+        &self.other
+    }
+
+    /// The row of this name, if it is there.
+    #[inline]
+    pub(crate) fn get(&self, name: &str) -> Option<&Arc<Row>> {
+        let mut place = self.bucket(name)?;
+        while let Some(node) = place.get() {
+            if *node.row.name == *name {
+                return Some(&node.row);
+            }
+            place = &node.next;
+        }
+        None
+    }
+
+    /// Makes the row of this name, unless that is over budget.
+    #[cold]
+    pub(crate) fn insert(&self, name: &str) -> Option<&Arc<Row>> {
+        if name == OTHER {
+            return Some(&self.other);
+        }
+        if self.rows.fetch_add(1, Ordering::Relaxed) >= self.config.max_routes {
+            self.rows.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        let name = SharedString::from_shared(Arc::from(name));
+        let row = Arc::new(Row::new(name, self.recorder, &self.config));
+        let mut place = self.bucket(&row.name)?;
+        let mut node = Box::new(Node {
+            row,
+            next: OnceLock::new(),
+        });
+        loop {
+            let name = node.row.name.clone();
+            let refused = place.set(node);
+            let there = place.get()?;
+            let Err(back) = refused else {
+                return Some(&there.row);
+            };
+            if there.row.name == name {
+                // Another thread was faster.
+                self.rows.fetch_sub(1, Ordering::Relaxed);
+                return Some(&there.row);
+            }
+            node = back;
+            place = &there.next;
+        }
+    }
+
+    fn bucket(&self, name: &str) -> Option<&Place<Node>> {
+        // The number of buckets is a power of two.
+        let mask = self.buckets.len() as u64 - 1;
+        let index = self.hasher.hash_one(name) & mask;
+        self.buckets.get(usize::try_from(index).ok()?)
+    }
+}
+
+/// The series of one route, or of one gRPC method.
+pub(crate) struct Row {
+    name: SharedString,
+    skipped: bool,
+    rpc_type: Option<&'static str>,
+    recorder: RecorderId,
+    config: Arc<Config>,
+    instruments: [Place<Slots>; Instrument::ALL.len()],
+}
+
+type Slots = [Place<Slot>; 8];
+
+/// The handle of one series, and the next one in the same place. The series of a row are bounded, as each
+/// of their labels is.
+struct Slot {
+    key: Key,
+    first: Handle,
+    /// What stands in for `first`, if the series was ever unused for so long that the recorder may have
+    /// forgotten it.
+    renewed: OnceLock<ArcSwap<Handle>>,
+    /// When it was last used, in nanoseconds of [`Age`], give or take a second.
+    used: AtomicU64,
+    next: Place<Self>,
+}
+
+/// A handle of one of the three kinds.
+pub(crate) enum Handle {
+    Counter(Counter),
+    Gauge(Gauge),
+    Histogram(Histogram),
+}
+
+/// Which handle raised a gauge. The same must lower it: by another one it could fall below zero.
+#[derive(Default)]
+pub(crate) enum Raised {
+    /// None did.
+    #[default]
+    Not,
+    /// The first of its slot.
+    ByFirst,
+    /// This one.
+    By(Arc<Handle>),
+}
+
+impl Row {
+    fn new(name: SharedString, recorder: RecorderId, config: &Arc<Config>) -> Self {
+        Self {
+            skipped: config
+                .skipped_routes
+                .iter()
+                .any(|skipped| **skipped == *name),
+            rpc_type: config.rpc_methods.get(&*name).copied(),
+            name,
+            recorder,
+            config: Arc::clone(config),
+            instruments: [const { OnceLock::new() }; Instrument::ALL.len()],
+        }
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) const fn name(&self) -> &SharedString {
+        &self.name
+    }
+
+    pub(crate) fn is_other(&self) -> bool {
+        &*self.name == OTHER
+    }
+
+    pub(crate) const fn is_skipped(&self) -> bool {
+        self.skipped
+    }
+
+    pub(crate) const fn rpc_type(&self) -> Option<&'static str> {
+        self.rpc_type
+    }
+
+    /// Service and method, `_OTHER` each if this is no row of a method.
+    pub(crate) fn rpc_names(&self) -> (&str, &str) {
+        self.name.rsplit_once('/').unwrap_or((OTHER, OTHER))
+    }
+
+    /// Counts up.
+    #[inline]
+    pub(crate) fn add(&self, instrument: Instrument, key: Key, now: Age, by: u64) {
+        self.with(instrument, key, now, |_, handle| {
+            if let Handle::Counter(counter) = handle {
+                counter.increment(by);
+            }
+        });
+    }
+
+    /// Records one value in a histogram.
+    #[inline]
+    pub(crate) fn record(&self, instrument: Instrument, key: Key, now: Age, value: f64) {
+        self.with(instrument, key, now, |_, handle| {
+            if let Handle::Histogram(histogram) = handle {
+                histogram.record(value);
+            }
+        });
+    }
+
+    /// Raises a gauge, which is to be lowered on this row.
+    #[inline]
+    pub(crate) fn raise(&self, instrument: Instrument, key: Key, now: Age) -> Raised {
+        let raised = self.with(instrument, key, now, |shared, handle| {
+            if let Handle::Gauge(gauge) = handle {
+                gauge.increment(1.0);
+            }
+            shared.map_or(Raised::ByFirst, |handle| Raised::By(Arc::clone(handle)))
+        });
+        raised.unwrap_or_default()
+    }
+
+    /// Lowers a gauge that was raised on this row, with this key.
+    #[inline]
+    pub(crate) fn lower(&self, instrument: Instrument, key: Key, raised: &Raised) {
+        let lower = |handle: &Handle| {
+            if let Handle::Gauge(gauge) = handle {
+                gauge.decrement(1.0);
+            }
+        };
+        match raised {
+            Raised::Not => {}
+            Raised::By(handle) => lower(handle),
+            Raised::ByFirst => {
+                let Some(series) = self.config.series(instrument) else {
+                    return;
+                };
+                if let Some(Ok(slot)) = self.slot(instrument, key.masked(series.mask)) {
+                    lower(&slot.first);
+                }
+            }
+        }
+    }
+
+    /// Does something with the handle of a series, if the instrument is recorded at all. The handle is
+    /// shared unless it is the slot's first.
+    #[inline]
+    fn with<R>(
+        &self,
+        instrument: Instrument,
+        key: Key,
+        now: Age,
+        f: impl FnOnce(Option<&Arc<Handle>>, &Handle) -> R,
+    ) -> Option<R> {
+        let series = self.config.series(instrument)?;
+        let key = key.masked(series.mask);
+        let slot = match self.slot(instrument, key)? {
+            Ok(slot) => slot,
+            Err(place) => match self.insert(instrument, series, place, key, now) {
+                Ok(slot) => slot,
+                Err(handle) => return Some(f(Some(&handle), &handle)),
+            },
+        };
+        let idle = now.0.saturating_sub(slot.used.load(Ordering::Relaxed));
+        // Not where a request ends under another recorder than it started under.
+        if idle > self.config.max_idle.0 && self.config.target.id() == self.recorder {
+            slot.renew(self.config.register(instrument, series, self, key));
+            slot.used.store(now.0, Ordering::Relaxed);
+        }
+        // Written at most once a second: a line that is only read stays in every core's cache.
+        if idle > Age::SECOND.0 {
+            slot.used.store(now.0, Ordering::Relaxed);
+        }
+        Some(match slot.renewed.get() {
+            None => f(None, &slot.first),
+            Some(renewed) => {
+                let handle = renewed.load();
+                f(Some(&handle), &handle)
+            }
+        })
+    }
+
+    /// The slot of this key, or the place where it is to be put.
+    #[inline]
+    fn slot(&self, instrument: Instrument, key: Key) -> Option<Result<&Slot, &Place<Slot>>> {
+        let slots = self
+            .instruments
+            .get(instrument.index())?
+            .get_or_init(Box::default);
+        // Three bits for eight places.
+        let mut place = slots.get((key.spread() >> 61) as usize)?;
+        while let Some(slot) = place.get() {
+            if slot.key == key {
+                return Some(Ok(slot));
+            }
+            place = &slot.next;
+        }
+        Some(Err(place))
+    }
+
+    #[cold]
+    fn insert<'a>(
+        &self,
+        instrument: Instrument,
+        series: &Series,
+        mut place: &'a Place<Slot>,
+        key: Key,
+        now: Age,
+    ) -> Result<&'a Slot, Arc<Handle>> {
+        let first = self.config.register(instrument, series, self, key);
+        // A request may end where another recorder is the facade's than where it started. Its handle is
+        // none of ours to keep.
+        if self.config.target.id() != self.recorder {
+            return Err(Arc::new(first));
+        }
+        let used = AtomicU64::new(now.0);
+        let (renewed, next) = (OnceLock::new(), OnceLock::new());
+        let mut made = Box::new(Slot {
+            key,
+            first,
+            renewed,
+            used,
+            next,
+        });
+        loop {
+            let refused = place.set(made);
+            match (refused, place.get()) {
+                // Also if another thread was faster: its handle is one of the same series.
+                (_, Some(there)) if there.key == key => return Ok(there),
+                (Err(back), Some(there)) => {
+                    made = back;
+                    place = &there.next;
+                }
+                (Err(back), None) => made = back,
+                (Ok(()), None) => {
+                    return Err(Arc::new(
+                        self.config.register(instrument, series, self, key),
+                    ));
+                }
+                (Ok(()), Some(there)) => return Ok(there),
+            }
+        }
+    }
+}
+
+impl Slot {
+    #[cold]
+    fn renew(&self, handle: Handle) {
+        let handle = Arc::new(handle);
+        let renewed = self
+            .renewed
+            .get_or_init(|| ArcSwap::new(Arc::clone(&handle)));
+        renewed.store(handle);
+    }
+}
+
+/// Nanoseconds since the configuration's origin, or a span of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Age(u64);
+
+impl Age {
+    const SECOND: Self = Self(1_000_000_000);
+    /// Before any request.
+    pub(crate) const START: Self = Self(0);
+    pub(crate) const FOREVER: Self = Self(u64::MAX);
+
+    pub(crate) fn of(span: Duration) -> Self {
+        Self(
+            span.as_secs()
+                .saturating_mul(1_000_000_000)
+                .saturating_add(u64::from(span.subsec_nanos())),
+        )
+    }
+
+    /// In seconds, from `earlier` to this.
+    pub(crate) const fn seconds_since(self, earlier: Self) -> f64 {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0)).as_secs_f64()
+    }
+
+    pub(crate) fn between(origin: Instant, now: Instant) -> Self {
+        Self::of(now.saturating_duration_since(origin))
+    }
+}

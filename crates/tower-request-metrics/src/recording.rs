@@ -1,0 +1,390 @@
+use std::{fmt, sync::Arc};
+
+use bytes::Buf;
+use http::{
+    HeaderMap, Method, StatusCode, Version,
+    header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
+};
+use tower_observe::{Class, End, Ending, Exchange, RequestHead, ResponseHead, grpc::Code};
+
+use crate::{
+    Instrument,
+    cache::{Age, Raised, Row},
+    config::{Config, SENT},
+    key::{Field, Key},
+    messages::Messages,
+    observer::Shared,
+    request_body::Counter,
+    route,
+};
+
+/// One request being recorded. Made by [`RequestMetrics`](crate::RequestMetrics).
+// Moved several times on its way from the call to the response's body, and so kept small: what few
+// requests need is behind a pointer that the others leave empty.
+pub struct Recording {
+    /// Where this request is recorded, if it is at all.
+    row: Option<Arc<Row>>,
+    /// Where its row is looked for, as long as that is the one of all others.
+    home: Option<Arc<Shared>>,
+    key: Key,
+    started: Age,
+    /// The gauge of active requests.
+    active: Raised,
+    rare: Option<Box<Rare>>,
+    /// What `Content-Length` says of the request's body, `UNDECLARED` if nothing.
+    declared: u64,
+    /// The messages of a gRPC call.
+    sent: Messages,
+    call: Call,
+    /// What the head alone said of the class.
+    class: Option<Class>,
+    code: Option<Code>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Call {
+    Http,
+    /// Of whose response only the head is sent.
+    Head,
+    Rpc,
+}
+
+#[derive(Default)]
+struct Rare {
+    /// The row on which the gauge of active requests was raised, if the route was not known then.
+    active_row: Option<Arc<Row>>,
+    /// The gauge of active streams, if this is one.
+    stream: Option<Raised>,
+    /// The gRPC method, as long as only the client says that there is one.
+    unknown: Option<Box<str>>,
+    counter: Option<Arc<Counter>>,
+}
+
+const UNDECLARED: u64 = u64::MAX;
+
+impl Recording {
+    /// Nothing is recorded.
+    pub(crate) const fn none() -> Self {
+        Self {
+            row: None,
+            home: None,
+            key: Key::EMPTY,
+            started: Age::START,
+            active: Raised::Not,
+            rare: None,
+            declared: UNDECLARED,
+            sent: Messages::new(),
+            call: Call::Http,
+            class: None,
+            code: None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn http(
+        row: &Arc<Row>,
+        home: Option<Arc<Shared>>,
+        key: Key,
+        now: Age,
+        request: &mut RequestHead<'_>,
+    ) -> Self {
+        let config = row.config();
+        let mut recording = Self {
+            row: Some(Arc::clone(row)),
+            home,
+            call: if *request.method() == Method::HEAD {
+                Call::Head
+            } else {
+                Call::Http
+            },
+            key,
+            started: now,
+            active: row.raise(Instrument::Active, key, now),
+            ..Self::none()
+        };
+        if config.has(Instrument::RequestSize) {
+            recording.declared = content_length(request);
+        }
+        if config.counts_bodies {
+            recording.rare().counter = Some(count_body(false, request));
+        }
+        recording
+    }
+
+    pub(crate) fn rpc(
+        row: &Arc<Row>,
+        unknown: Option<(Box<str>, Arc<Shared>)>,
+        key: Key,
+        now: Age,
+        request: &mut RequestHead<'_>,
+    ) -> Self {
+        let mut recording = Self {
+            row: Some(Arc::clone(row)),
+            key,
+            started: now,
+            call: Call::Rpc,
+            ..Self::none()
+        };
+        if row.config().counts_bodies {
+            recording.rare().counter = Some(count_body(true, request));
+        }
+        match unknown {
+            Some((method, home)) => {
+                recording.rare().unknown = Some(method);
+                recording.home = Some(home);
+            }
+            None => recording.rpc_started(row, now),
+        }
+        recording
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    fn counter(&self) -> Option<&Arc<Counter>> {
+        self.rare.as_ref()?.counter.as_ref()
+    }
+}
+
+fn content_length(request: &RequestHead<'_>) -> u64 {
+    if let Some(value) = request.headers().get(CONTENT_LENGTH) {
+        let text = value.to_str().ok();
+        let length = text.and_then(|text| text.trim().parse().ok());
+        return length.unwrap_or(UNDECLARED);
+    }
+    // Neither length nor coding is no body in HTTP/1 (RFC 9112 §6.3). Later versions need no length for
+    // one; there it is the method that tells.
+    let has_none = if request.version() < Version::HTTP_2 {
+        !request.headers().contains_key(TRANSFER_ENCODING)
+    } else {
+        request.method().is_safe() || *request.method() == Method::DELETE
+    };
+    if has_none { 0 } else { UNDECLARED }
+}
+
+/// Whether whoever gave this head stands for a method that exists. What the headers call unimplemented
+/// is none; a refusal may come from a guard before the methods, and another status from no gRPC at all.
+fn names_a_method(status: StatusCode, code: Option<Code>) -> bool {
+    let refused = matches!(
+        code,
+        Some(
+            Code::Unimplemented
+                | Code::Unauthenticated
+                | Code::PermissionDenied
+                | Code::ResourceExhausted
+                | Code::Unavailable
+        )
+    );
+    status == StatusCode::OK && !refused
+}
+
+/// Leaves a counter for a [`CountRequestBodyLayer`](crate::CountRequestBodyLayer) inside.
+fn count_body(rpc: bool, request: &mut RequestHead<'_>) -> Arc<Counter> {
+    let counter = Counter::new(rpc);
+    request.extensions_mut().insert(Arc::clone(&counter));
+    counter
+}
+
+impl Exchange for Recording {
+    const FRAMES: bool = true;
+
+    #[inline]
+    fn head(&mut self, response: &mut ResponseHead<'_>) {
+        let Some(row) = self.row.take() else { return };
+        self.row = Some(match self.call {
+            Call::Http | Call::Head => self.http_head(row, response),
+            Call::Rpc => self.rpc_head(row, response),
+        });
+    }
+
+    #[inline]
+    fn data<D: Buf>(&mut self, data: &D) {
+        let Some(row) = &self.row else { return };
+        if self.call == Call::Rpc {
+            let messages = self.sent.frame(data);
+            if messages > 0 {
+                let now = row.config().age_within(self.started);
+                row.add(Instrument::RpcSent, self.key, now, messages);
+            }
+        } else if self.rare.as_ref().is_some_and(|rare| rare.stream.is_some()) {
+            let key = self.key.with(Field::Detail, SENT);
+            let now = row.config().age_within(self.started);
+            row.add(Instrument::StreamBytes, key, now, data.remaining() as u64);
+        }
+    }
+
+    #[inline]
+    fn end(&self, end: &End<'_>) {
+        let Some(row) = &self.row else { return };
+        match self.call {
+            Call::Http | Call::Head => self.http_end(row, end),
+            Call::Rpc => self.rpc_end(row, end),
+        }
+    }
+}
+
+impl Recording {
+    #[inline]
+    fn http_head(&mut self, mut row: Arc<Row>, response: &mut ResponseHead<'_>) -> Arc<Row> {
+        if let Some(home) = self.home.take() {
+            // No router had seen the request. One inside of this layer may say so in the response.
+            if let Some(template) = route::matched(response.extensions()) {
+                let known = home.row_of(template, self.started);
+                self.rare().active_row = Some(std::mem::replace(&mut row, known));
+            }
+        }
+        let config = row.config();
+        config.response_labels(response, &mut self.key, &row, self.started);
+        self.class = config.classify.head(response);
+        if config.has(Instrument::TimeToHeaders) {
+            let status = config.status_id_of(response.status());
+            let key = self.key.with(Field::Status, status);
+            let now = config.age(response.at());
+            row.record(
+                Instrument::TimeToHeaders,
+                key,
+                now,
+                now.seconds_since(self.started),
+            );
+        }
+        if config.splits_streams && self.call != Call::Head && is_stream(response.headers()) {
+            self.rare().stream = Some(row.raise(Instrument::ActiveStreams, self.key, self.started));
+            if let Some(counter) = self.counter() {
+                counter.own(&row, self.key, self.started);
+            }
+        }
+        row
+    }
+
+    #[inline]
+    fn http_end(&self, row: &Arc<Row>, end: &End<'_>) {
+        let config = row.config();
+        let now = config.age(end.ended());
+        let rare = self.rare.as_deref();
+        let active_row = rare
+            .and_then(|rare| rare.active_row.as_ref())
+            .unwrap_or(row);
+        active_row.lower(Instrument::Active, self.key, &self.active);
+        let class = config.classify.classify(self.class, end);
+        let mut key = self.key;
+        key.set(Field::Status, config.status_id(end, class));
+        key.set(Field::ErrorType, Config::error_id(end, class, None));
+        row.add(Instrument::Requests, key, now, 1);
+        let seconds = now.seconds_since(self.started);
+        let upgraded = end.ending() == Ending::Upgraded;
+        if let Some(stream) = rare.and_then(|rare| rare.stream.as_ref()) {
+            row.lower(Instrument::ActiveStreams, self.key, stream);
+            row.record(Instrument::StreamDuration, key, now, seconds);
+        } else if !(upgraded && config.splits_streams) {
+            row.record(Instrument::Duration, key, now, seconds);
+        }
+        if upgraded {
+            row.add(Instrument::Upgrades, key, now, 1);
+        } else if end.status().is_some() {
+            row.record(Instrument::ResponseSize, key, now, size(end.bytes()));
+        }
+        let declared = Some(self.declared).filter(|bytes| *bytes != UNDECLARED);
+        let counted = self.counter().and_then(|counter| counter.bytes());
+        if let Some(bytes) = counted.or(declared) {
+            row.record(Instrument::RequestSize, key, now, size(bytes));
+        }
+    }
+
+    fn rpc_started(&mut self, row: &Arc<Row>, now: Age) {
+        row.add(Instrument::RpcStarted, self.key, now, 1);
+        self.active = row.raise(Instrument::RpcInFlight, self.key, now);
+        if let Some(counter) = self.counter() {
+            counter.own(row, self.key, now);
+        }
+    }
+
+    #[inline]
+    fn rpc_head(&mut self, mut row: Arc<Row>, response: &mut ResponseHead<'_>) -> Arc<Row> {
+        let config = row.config();
+        config.response_labels(response, &mut self.key, &row, self.started);
+        self.class = config.classify_rpc.head(response);
+        self.code = Code::from_headers(response.headers());
+        self.sent = Messages::of(response.headers());
+        if let Some(method) = self.rare.as_mut().and_then(|rare| rare.unknown.take()) {
+            let home = self.home.take();
+            let home = home.filter(|_| names_a_method(response.status(), self.code));
+            if let Some(home) = home {
+                row = home.row_of(&method, self.started);
+            }
+            self.rpc_started(&row, self.started);
+        }
+        row
+    }
+
+    #[inline]
+    fn rpc_end(&self, row: &Arc<Row>, end: &End<'_>) {
+        let config = row.config();
+        let now = config.age(end.ended());
+        row.lower(Instrument::RpcInFlight, self.key, &self.active);
+        if self
+            .rare
+            .as_ref()
+            .is_some_and(|rare| rare.unknown.is_some())
+        {
+            // It ended before it was known which method it was, if any.
+            row.add(Instrument::RpcStarted, self.key, now, 1);
+        }
+        let web = self.sent.web_trailers();
+        let end = &match &web {
+            Some(trailers) => end.clone().with_trailers(Some(trailers)),
+            None => end.clone(),
+        };
+        let class = config.classify_rpc.classify(self.class, end);
+        let code = Code::of_end(self.code, end);
+        let mut key = self.key;
+        key.set(Field::RpcCode, code as u16 + 1);
+        key.set(Field::ErrorType, Config::error_id(end, class, Some(code)));
+        row.add(Instrument::RpcHandled, key, now, 1);
+        row.record(
+            Instrument::RpcDuration,
+            key,
+            now,
+            now.seconds_since(self.started),
+        );
+    }
+}
+
+impl fmt::Debug for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let route = self.row.as_ref().map(|row| row.name());
+        f.debug_struct("Recording")
+            .field("route", &route)
+            .finish_non_exhaustive()
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "sizes past 8 PiB may be off by a byte"
+)]
+const fn size(bytes: u64) -> f64 {
+    bytes as f64
+}
+
+/// Server-sent events, lines of JSON, gRPC, and multipart pushes: responses that last as long as there is
+/// something to tell, so that their duration says nothing about latency.
+fn is_stream(headers: &HeaderMap) -> bool {
+    const STREAMS: [&[u8]; 7] = [
+        b"text/event-stream",
+        b"application/x-ndjson",
+        b"application/ndjson",
+        b"application/jsonl",
+        b"application/json-seq",
+        b"multipart/x-mixed-replace",
+        b"application/grpc",
+    ];
+    headers.get(CONTENT_TYPE).is_some_and(|value| {
+        let value = value.as_bytes();
+        STREAMS.iter().any(|stream| {
+            value
+                .get(..stream.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(stream))
+        })
+    })
+}
