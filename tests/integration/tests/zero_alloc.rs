@@ -1,4 +1,4 @@
-//! What the layer allocates: nothing. Alone in its binary, as it installs the global allocator.
+//! What the layers allocate: nothing. Alone in its binary, as it installs the global allocator.
 
 use std::{
     convert::Infallible,
@@ -12,6 +12,8 @@ use axum::{Router, routing::get};
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body::Body;
+use http_body_util::Full;
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use test_support::{
     alloc::{Allocations, CountingAllocator, count, count_until},
     drive::{bounded, read, ready},
@@ -20,6 +22,10 @@ use test_support::{
 use tower::{Layer, Service, service_fn};
 use tower_http::metrics::InFlightRequestsLayer;
 use tower_observe::{End, Exchange, Observe, ObserveLayer, RequestHead, ResponseHead};
+use tower_request_metrics::{
+    Instrument, Label, Names, Protocol, RequestMetrics, RequestMetricsBuilder, RequestMetricsLayer,
+    Route, RouteTable,
+};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -220,4 +226,170 @@ fn a_router_is_observed_with_no_more_allocations_than_any_layer_costs_there() {
     assert_eq!(counting.0.bytes.load(Ordering::Relaxed), 200 * 5);
     let many = (counting.clone(), counting.clone(), Some(counting));
     assert_eq!(routed(ObserveLayer::new(many)), floor);
+}
+
+/// A recorder that keeps one number of each kind of thing, and allocates only to register.
+#[derive(Default)]
+struct Numbers {
+    counted: Arc<AtomicU64>,
+    gauge: Arc<AtomicU64>,
+    recorded: Arc<Recorded>,
+}
+
+#[derive(Default)]
+struct Recorded(AtomicU64);
+
+impl metrics::HistogramFn for Recorded {
+    fn record(&self, _: f64) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Recorder for Numbers {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(Arc::clone(&self.counted))
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(Arc::clone(&self.gauge))
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::from_arc(Arc::clone(&self.recorded))
+    }
+}
+
+/// A layer, and how many things it counted and recorded.
+fn metered(
+    build: impl FnOnce(RequestMetricsBuilder) -> RequestMetricsBuilder,
+) -> (RequestMetricsLayer, impl Fn() -> (u64, u64)) {
+    let numbers = Arc::new(Numbers::default());
+    let builder = RequestMetrics::builder().recorder(Arc::clone(&numbers) as _);
+    let layer = RequestMetricsLayer::from(build(builder).build().unwrap());
+    let counts = move || {
+        assert_eq!(f64::from_bits(numbers.gauge.load(Ordering::Relaxed)), 0.0);
+        let counted = numbers.counted.load(Ordering::Relaxed);
+        (counted, numbers.recorded.0.load(Ordering::Relaxed))
+    };
+    (layer, counts)
+}
+
+#[test]
+fn a_plain_service_is_metered_without_allocating() {
+    let request = || {
+        let mut request = Request::new(());
+        request
+            .headers_mut()
+            .insert("x-tenant", http::HeaderValue::from_static("a"));
+        request.extensions_mut().insert(Route::new("/users/{id}"));
+        request
+    };
+    let bare = by_hand(service_fn(answer), request);
+    let (layer, counts) = metered(|builder| builder);
+    assert_eq!(by_hand(layer.layer(service_fn(answer)), request), bare);
+    assert_eq!(counts(), (200, 400));
+
+    let (layer, counts) = metered(|builder| {
+        let tenant = Label::request_header("tenant", http::HeaderName::from_static("x-tenant"));
+        let size = Label::response("size", |_| Some("small".into()));
+        builder
+            .enable(Instrument::RequestSize)
+            .enable(Instrument::TimeToHeaders)
+            .label(tenant)
+            .label(size)
+    });
+    assert_eq!(by_hand(layer.layer(service_fn(answer)), request), bare);
+    assert_eq!(counts(), (200, 800));
+
+    for names in [Names::OpenTelemetry, Names::AxumPrometheus] {
+        let (layer, _) = metered(|builder| builder.names(names));
+        assert_eq!(by_hand(layer.layer(service_fn(answer)), request), bare);
+    }
+}
+
+#[test]
+fn unmatched_paths_unknown_methods_and_routes_over_the_budget_allocate_nothing() {
+    let request = || {
+        let mut request = Request::new(());
+        *request.method_mut() = Method::TRACE;
+        request.extensions_mut().insert(Route::new("/over"));
+        request
+    };
+    let bare = by_hand(service_fn(answer), request);
+    let (layer, _) = metered(|builder| builder.max_routes(0).methods(["GET"]));
+    assert_eq!(by_hand(layer.layer(service_fn(answer)), request), bare);
+
+    let table = RouteTable::new(["/a", "/users/{id}", "/static/{*path}"]).unwrap();
+    let (layer, counts) = metered(|builder| builder.routes(table));
+    let request = || Request::builder().uri("/users/12").body(()).unwrap();
+    let bare = by_hand(service_fn(answer), request);
+    assert_eq!(by_hand(layer.layer(service_fn(answer)), request), bare);
+    assert_eq!(counts(), (200, 400));
+}
+
+#[test]
+fn clients_that_leave_are_metered_without_allocating() {
+    let (layer, counts) = metered(|builder| builder);
+    let mut service = layer.layer(service_fn(answer));
+    let mut run = || {
+        drop(service.call(Request::new(())));
+        drop(ready(&mut service.call(Request::new(()))));
+    };
+    run();
+    assert_eq!(count(run), Allocations::default());
+    assert_eq!(counts().0, 4);
+}
+
+#[test]
+fn a_router_is_metered_with_no_more_allocations_than_any_layer_costs_there() {
+    let floor = routed(InFlightRequestsLayer::pair().0);
+    let (layer, counts) = metered(|builder| builder);
+    assert_eq!(routed(layer), floor);
+    assert_eq!(counts(), (200, 400));
+}
+
+#[test]
+fn a_whole_http1_connection_is_metered_without_allocating() {
+    let bare = connection(service_fn(answer));
+    let (layer, counts) = metered(|builder| builder);
+    assert_eq!(connection(layer.layer(service_fn(answer))), bare);
+    assert_eq!(counts(), (600, 1200));
+}
+
+#[test]
+fn a_unary_call_of_a_tonic_service_is_metered_without_allocating() {
+    let (_, health) = tonic_health::server::health_reporter();
+    let request = || {
+        let empty = Full::new(Bytes::from_static(&[0; 5]));
+        Request::post("/grpc.health.v1.Health/Check")
+            .header("content-type", "application/grpc")
+            .body(tonic::body::Body::new(empty))
+            .unwrap()
+    };
+    let bare = by_hand(health.clone(), request);
+    for protocol in [Protocol::Grpc, Protocol::Auto] {
+        let (layer, counts) = metered(|builder| builder.protocol(protocol));
+        let metered = by_hand(layer.layer(health.clone()), request);
+        // The first call makes the method known, which is not counted here.
+        assert_eq!(metered, bare);
+        assert_eq!(
+            counts(),
+            (3 * 200, 200),
+            "started, handled, sent, and seconds"
+        );
+    }
+}
+
+#[test]
+fn counting_request_bodies_costs_a_handful_of_allocations() {
+    let request = || Request::new(());
+    let bare = by_hand(service_fn(answer), request).allocations;
+    let (layer, _) = metered(RequestMetricsBuilder::count_request_bodies);
+    let counting = by_hand(layer.layer(service_fn(answer)), request).allocations;
+    // The request's extensions, which are empty here, take three of them.
+    assert_eq!(counting - bare, 5 * REQUESTS as u64);
 }
