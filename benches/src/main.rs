@@ -1,5 +1,6 @@
 //! Overhead against the peers, side by side in one process. Run by `cargo xtask bench`.
 
+mod bare;
 mod groups;
 mod harness;
 mod route;

@@ -1,12 +1,16 @@
 //! Request metrics inside an axum router, on one recorder each.
 
+use std::sync::{Arc, atomic::Ordering};
+
 use axum::Router;
 use axum_prometheus::PrometheusMetricLayerBuilder;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use tower_http::metrics::InFlightRequestsLayer;
-use tower_request_metrics::RequestMetricsLayer;
+use tower_observe::ObserveLayer;
+use tower_request_metrics::{RequestMetrics, RequestMetricsLayer};
 
 use crate::{
+    bare::Bare,
     harness::{self, Effort, Side},
     route,
 };
@@ -17,6 +21,20 @@ pub fn run(effort: Effort) {
     let sides = vec![
         Side::new("tower-http 0.7.1 InFlightRequests (the floor)", {
             let mut service = route::service(route::router().layer(in_flight));
+            move |n| route::requests(&mut service, n)
+        }),
+        Side::new("tower-observe, observing nothing", {
+            let layer = ObserveLayer::new(());
+            let mut service = route::service(route::router().layer(layer));
+            move |n| route::requests(&mut service, n)
+        }),
+        Side::new("tower-request-metrics, bare-atomic recorder", {
+            let recorder = Arc::new(Bare::default());
+            let metrics = RequestMetrics::builder().recorder(recorder.clone()).build();
+            let layer = RequestMetricsLayer::from(metrics.expect("the defaults can be built"));
+            let mut service = route::service(route::router().layer(layer));
+            route::requests(&mut service, 7);
+            assert_eq!(recorder.counted.load(Ordering::Relaxed), 7);
             move |n| route::requests(&mut service, n)
         }),
         recorded("tower-request-metrics", "api_requests_total", |router| {
