@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, ensure};
 use sqlx::{AnyPool, Row as _, any::AnyPoolOptions, any::AnyRow};
+use tokio::sync::watch;
 
 use crate::record::{Failure, ScanRecord, ScanStatus};
 
@@ -14,6 +15,7 @@ pub const MAX_LIST: u32 = 500;
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: AnyPool,
+    changed: watch::Sender<()>,
 }
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS scans (
@@ -58,7 +60,10 @@ impl Store {
                 .await
                 .with_context(|| format!("cannot prepare the database {url:?}"))?;
         }
-        Ok(Self { pool })
+        Ok(Self {
+            pool,
+            changed: watch::Sender::new(()),
+        })
     }
 
     /// Whether the database answers.
@@ -68,6 +73,11 @@ impl Store {
     /// If it does not.
     pub async fn ping(&self) -> sqlx::Result<()> {
         sqlx::query("SELECT 1").execute(&self.pool).await.map(drop)
+    }
+
+    /// Tells of each scan that is written from now on, by this process.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// Writes a scan, new or changed.
@@ -91,6 +101,7 @@ impl Store {
         .bind(serde_json::to_string(scan)?)
         .execute(&self.pool)
         .await?;
+        self.changed.send_replace(());
         Ok(())
     }
 

@@ -1,3 +1,5 @@
+use std::io::{BufRead as _, BufReader};
+
 use serde_json::Value;
 use ureq::{Agent, Body, http::Response};
 
@@ -48,6 +50,21 @@ pub fn post(url: &str, body: impl ToString) -> Answer {
     let request = agent().post(url).header("content-type", "application/json");
     let response = request.send(body.to_string());
     Answer::read(response.unwrap_or_else(|error| panic!("POST {url}: {error}")))
+}
+
+/// Reads the server-sent events of a `GET` until the stream ends, and gives the data of each, as JSON.
+pub fn events(url: &str, mut each: impl FnMut(Value)) {
+    let mut response = agent()
+        .get(url)
+        .call()
+        .unwrap_or_else(|error| panic!("GET {url}: {error}"));
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    for line in BufReader::new(response.body_mut().as_reader()).lines() {
+        if let Some(data) = line.expect("the stream is UTF-8").strip_prefix("data: ") {
+            each(serde_json::from_str(data).expect("the data is JSON"));
+        }
+    }
 }
 
 fn agent() -> Agent {

@@ -5,7 +5,7 @@ mod platform;
 mod process;
 
 pub use self::{
-    http::{Answer, get, post},
+    http::{Answer, events, get, post},
     platform::{Platform, fixtures, program},
     process::Process,
 };

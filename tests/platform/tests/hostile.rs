@@ -5,6 +5,7 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::symlink,
     path::Path,
+    time::Duration,
 };
 
 use platform_tests::{Answer, Platform, fixtures, get, post};
@@ -207,14 +208,37 @@ fn a_client_that_goes_away_cancels_its_scan() {
         });
     };
     status_is("in_progress");
+    let id = get(&list).json()["scans"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let (told, events) = std::sync::mpsc::channel();
+    let stream = format!("{url}/api/v1/scans/{id}/status/stream");
+    let listener = std::thread::spawn(move || {
+        platform_tests::events(&stream, |status| told.send(status).unwrap());
+    });
+    let next = || {
+        events
+            .recv_timeout(Duration::from_secs(20))
+            .expect("an event comes")
+    };
+    assert_eq!(next()["status"], "in_progress");
     drop(client);
     status_is("cancelled");
+    assert_eq!(
+        next(),
+        json!({"id": id, "status": "cancelled", "passed": null})
+    );
+    // The stream ends with the scan.
+    listener.join().unwrap();
 
     let page = get(&format!("{url}/metrics")).text;
     for line in [
         r#"sentrascan_scans_total{type="model",status="cancelled"} 1"#,
         "sentrascan_active_scans 0",
         r#"api_requests_total{method="POST",endpoint="/api/v1/models/scans",status="499"} 1"#,
+        r#"api_stream_duration_seconds_count{endpoint="/api/v1/scans/{id}/status/stream"} 1"#,
+        r#"api_active_streams{endpoint="/api/v1/scans/{id}/status/stream"} 0"#,
     ] {
         assert!(
             page.lines().any(|found| found == line),

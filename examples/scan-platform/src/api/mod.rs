@@ -56,6 +56,10 @@ pub fn router(platform: Platform, exporter: &Exporter) -> Router {
         .route("/api/v1/scans", get(scans::list))
         .route("/api/v1/scans/{id}", get(scans::show))
         .route("/api/v1/scans/{id}/status", get(scans::status))
+        .route(
+            "/api/v1/scans/{id}/status/stream",
+            get(scans::status_stream),
+        )
         .route_service("/metrics", exporter.service())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)

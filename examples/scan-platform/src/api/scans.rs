@@ -1,5 +1,7 @@
 //! Scans: to start one, to list them, to read one.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::{
@@ -7,8 +9,11 @@ use axum::{
         rejection::{JsonRejection, QueryRejection},
     },
     http::StatusCode,
+    response::sse::{Event, KeepAlive, Sse},
 };
+use futures_util::stream::{self, Stream};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use tracing::Span;
 
 use super::error::ApiError;
@@ -108,15 +113,81 @@ pub struct StatusOnly {
     passed: Option<bool>,
 }
 
+impl StatusOnly {
+    fn of(scan: &ScanRecord) -> Self {
+        Self {
+            id: scan.id.clone(),
+            status: scan.status,
+            passed: scan.passed,
+        }
+    }
+}
+
 /// Where one scan stands, without its findings.
 pub async fn status(
     State(platform): State<Platform>,
     Path(id): Path<String>,
 ) -> Result<Json<StatusOnly>, ApiError> {
-    let ScanRecord {
-        id, status, passed, ..
-    } = find(&platform, &id).await?;
-    Ok(Json(StatusOnly { id, status, passed }))
+    Ok(Json(StatusOnly::of(&find(&platform, &id).await?)))
+}
+
+/// Where one scan stands, as server-sent events: one now, and one at its end, which ends the stream.
+///
+/// Each is an event `status` with the data that [`status`] answers.
+pub async fn status_stream(
+    State(platform): State<Platform>,
+    Path(id): Path<String>,
+) -> Result<Sse<impl Stream<Item = Result<Event, axum::Error>>>, ApiError> {
+    let changes = platform.store().changes();
+    // Before the stream begins, so that an unknown scan is a `404`.
+    let now = find(&platform, &id).await?;
+    let follow = (Step::Tell(now), changes, platform);
+    let events = stream::unfold(follow, |(step, mut changes, platform)| async move {
+        let scan = match step {
+            Step::Tell(scan) => scan,
+            Step::Wait(seen) => changed(&seen, &mut changes, &platform).await?,
+        };
+        let event = Event::default()
+            .event("status")
+            .json_data(StatusOnly::of(&scan));
+        Some((event, (Step::Wait(scan), changes, platform)))
+    });
+    Ok(Sse::new(events).keep_alive(KeepAlive::default()))
+}
+
+/// What a stream of changes does next.
+enum Step {
+    /// Tell of this.
+    Tell(ScanRecord),
+    /// Wait until it differs from this.
+    Wait(ScanRecord),
+}
+
+/// Another process on the same database tells of no changes: this is how often it is asked.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// The scan once it stands elsewhere; nothing if it has ended, or is gone.
+async fn changed(
+    seen: &ScanRecord,
+    changes: &mut watch::Receiver<()>,
+    platform: &Platform,
+) -> Option<ScanRecord> {
+    if seen.status != ScanStatus::InProgress {
+        return None;
+    }
+    loop {
+        // Whether told or not, the database says what is so.
+        drop(tokio::time::timeout(LOOK_AGAIN, changes.changed()).await);
+        match platform.store().get(&seen.id).await {
+            Ok(Some(scan)) if scan.status == seen.status => {}
+            Ok(scan) => return scan,
+            Err(error) => {
+                let error = error.as_ref() as &dyn std::error::Error;
+                tracing::error!(error, "cannot follow the scan any longer");
+                return None;
+            }
+        }
+    }
 }
 
 async fn find(platform: &Platform, id: &str) -> Result<ScanRecord, ApiError> {
