@@ -88,10 +88,11 @@ impl Platform {
     /// Stops the platform, and gives every line that it wrote to standard output.
     pub fn stop(mut self) -> Vec<String> {
         let id = self.process.child().id().to_string();
-        let told = Command::new("kill")
-            .args(["-TERM", &id])
+        // The shell's own `kill`: the program is not everywhere.
+        let told = Command::new("sh")
+            .args(["-c", "kill -TERM \"$0\"", &id])
             .status()
-            .expect("kill runs");
+            .expect("the shell runs");
         assert!(told.success());
         let status = self.process.child().wait().expect("it ends");
         assert!(status.success(), "scan-platform ended with {status}");
