@@ -20,9 +20,6 @@ use crate::summary::seconds;
 /// nothing counts.
 const STAMP: &str = "fetched-versions";
 
-/// Taken if the machine's own sources name no Debian archive, as on a relative of Debian.
-const OFFICIAL_ARCHIVE: &str = "http://archive.example/debian";
-
 const KEYRINGS: [&str; 2] = [
     "/usr/share/keyrings/debian-archive-keyring.gpg",
     "/usr/share/keyrings/debian-archive-keyring.pgp",
@@ -244,7 +241,9 @@ fn fetch(suite: &Suite, dir: &Path) -> Result<()> {
     let started = Instant::now();
     let work = dir.join(format!(".fetching-{}", suite.name));
     remove(&work)?;
-    let archive = sources::of_this_machine().unwrap_or_else(|| OFFICIAL_ARCHIVE.to_owned());
+    let archive = sources::of_this_machine().context(
+        "the machine's apt sources name no Debian archive; add one to /etc/apt/sources.list.d",
+    )?;
     println!(
         "tools: {}: reading the package lists of {archive}",
         suite.name
