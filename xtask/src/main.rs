@@ -31,7 +31,7 @@ enum Task {
     ///
     /// Needs a Rust toolchain. What else it needs (cargo-nextest, and for the full run the servers
     /// from Debian) it fetches into target/tools first; see `cargo xtask tools --help`. With
-    /// --quick it fetches nothing.
+    /// --quick it fetches no servers.
     ///
     /// Takes some minutes the first time, most of them to compile.
     #[command(after_long_help = test::EXAMPLES)]

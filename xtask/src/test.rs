@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::command::Cmd;
 use crate::summary::Summary;
@@ -11,7 +11,7 @@ use crate::tools::{self, cargo::NEXTEST};
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   cargo xtask test                           everything
-  cargo xtask test --quick                   without real servers; fetches nothing
+  cargo xtask test --quick                   without real servers, and fetching none
   cargo xtask test -- client_gone            tests with that in their names
   cargo xtask test --quick -- -p tower-observe
   NEXTEST_PROFILE=ci cargo xtask test        failures shown at once, and again at the end";
@@ -21,7 +21,7 @@ const SERVER_TESTS: &str = "server-tests";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Leave out the tests against real servers; fetch nothing.
+    /// Leave out the tests against real servers, and fetch none.
     #[arg(long)]
     quick: bool,
     #[command(flatten)]
@@ -33,13 +33,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     let dir = args.tools.create(root)?;
-    if args.quick {
-        NEXTEST.check(&dir).context(
-            "cargo-nextest is needed to run the tests, and --quick fetches nothing; get it with \
-             `cargo install --locked cargo-nextest` or `cargo xtask tools --only cargo`",
-        )?;
-    } else {
-        tools::cargo::ensure(&dir, &[&NEXTEST])?;
+    tools::cargo::ensure(&dir, &[&NEXTEST])?;
+    if !args.quick {
         tools::debian::ensure(&dir)?;
     }
     let nextest = || {
