@@ -18,7 +18,7 @@ pin_project! {
     where
         X: Exchange,
     {
-        // `None` only while being dropped.
+        // `None` only until it is called, and while it is dropped.
         #[pin]
         inner: Option<F>,
         tracker: Tracker<X>,
@@ -38,11 +38,17 @@ pin_project! {
 }
 
 impl<F, X: Exchange> ResponseFuture<F, X> {
-    pub(crate) const fn new(inner: F, tracker: Tracker<X>) -> Self {
+    /// Follows an exchange whose service is yet to be called: the tracker is moved into its place once,
+    /// and not again with the inner future.
+    pub(crate) const fn new(tracker: Tracker<X>) -> Self {
         Self {
-            inner: Some(inner),
+            inner: None,
             tracker,
         }
+    }
+
+    pub(crate) fn call(&mut self, inner: impl FnOnce() -> F) {
+        self.inner = Some(self.tracker.run(inner));
     }
 }
 
@@ -62,8 +68,9 @@ where
         match ready!(this.tracker.run(|| inner.poll(cx))) {
             Ok(mut response) => {
                 this.tracker.answered(&mut response);
-                let tracker = this.tracker.take();
-                Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, tracker))))
+                let (parts, body) = response.into_parts();
+                let body = ResponseBody::new(body, this.tracker.take());
+                Poll::Ready(Ok(Response::from_parts(parts, body)))
             }
             Err(error) => {
                 this.tracker.failed();

@@ -116,6 +116,7 @@ pub struct ResponseHead<'a> {
     response: &'a mut (dyn ResponseAccess + 'a),
     clock: &'a Clock,
     at: &'a mut Option<Instant>,
+    body_length: Option<u64>,
 }
 
 trait ResponseAccess {
@@ -161,7 +162,15 @@ impl<'a> ResponseHead<'a> {
             response,
             clock,
             at,
+            body_length: None,
         }
+    }
+
+    /// Sets what the body says of its length.
+    #[must_use]
+    pub const fn with_body_length(mut self, bytes: Option<u64>) -> Self {
+        self.body_length = bytes;
+        self
     }
 
     /// When the inner service answered with this head.
@@ -176,6 +185,14 @@ impl<'a> ResponseHead<'a> {
     /// The response's status.
     pub fn status(&self) -> StatusCode {
         self.response.status()
+    }
+
+    /// How many bytes the body will give, if it says so exactly ([`Body::size_hint`]): all of the
+    /// response is there then, and it is no stream.
+    ///
+    /// [`Body::size_hint`]: http_body::Body::size_hint
+    pub const fn body_length(&self) -> Option<u64> {
+        self.body_length
     }
 
     /// The protocol version, as the service set it: servers may still change it.

@@ -1,4 +1,7 @@
-use std::{mem, time::Instant};
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
 
 use bytes::Buf;
 use http::{HeaderMap, Method, Response, StatusCode, header::CONTENT_LENGTH};
@@ -17,16 +20,49 @@ struct Live<X> {
     exchange: X,
     clock: Clock,
     started: Instant,
-    head_at: Option<Instant>,
-    /// The first moment at which nothing more was owed by length.
-    satisfied_at: Option<Instant>,
-    /// What the transport will take at most, where that is declared.
-    owed: Option<u64>,
+    /// When the response's head came, if anybody asked.
+    head_at: Since,
+    /// How many bytes the transport will take at most, or since when it takes no more: as `debt` says.
+    owed: u64,
     bytes: u64,
     status: Option<StatusCode>,
     request: RequestKind,
+    debt: Debt,
     /// Set while the inner service runs: still set when dropped, it did not return.
     inside: bool,
+    /// Set before the end is delivered, so that an observer that panics then is not told again.
+    ended: bool,
+}
+
+/// What a server takes from the body before it may drop the body unpolled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Debt {
+    /// All that the body gives.
+    Undeclared,
+    /// So many bytes.
+    Bytes,
+    /// Nothing more, since the first moment at which nothing was owed.
+    Settled,
+}
+
+/// Nanoseconds from the start of the exchange: half of what an `Instant` takes. `NEVER` is none.
+#[derive(Clone, Copy)]
+struct Since(u64);
+
+impl Since {
+    const NEVER: Self = Self(u64::MAX);
+
+    fn between(started: Instant, now: Instant) -> Self {
+        let nanos = now.saturating_duration_since(started).as_nanos();
+        Self(u64::try_from(nanos).unwrap_or(u64::MAX - 1))
+    }
+
+    fn instant(self, started: Instant) -> Option<Instant> {
+        if self.0 == Self::NEVER.0 {
+            return None;
+        }
+        started.checked_add(Duration::from_nanos(self.0))
+    }
 }
 
 /// What the request's method says about the response's body.
@@ -49,13 +85,14 @@ impl<X: Exchange> Tracker<X> {
                 exchange,
                 clock,
                 started,
-                head_at: None,
-                satisfied_at: None,
-                owed: None,
+                head_at: Since::NEVER,
+                owed: 0,
                 bytes: 0,
                 status: None,
                 request,
+                debt: Debt::Undeclared,
                 inside: false,
+                ended: false,
             }),
         }
     }
@@ -98,17 +135,18 @@ impl<X: Exchange> Tracker<X> {
     pub(crate) fn answered<B: Body>(&mut self, response: &mut Response<B>) {
         let Some(live) = &mut self.live else { return };
         live.status = Some(response.status());
-        live.exchange.head(&mut ResponseHead::new(
-            response,
-            &live.clock,
-            &mut live.head_at,
-        ));
+        // What servers declare for a response without the header. Asking it first saves a look-up.
+        let exact = response.body().size_hint().exact();
+        let mut at = None;
+        let mut head = ResponseHead::new(response, &live.clock, &mut at).with_body_length(exact);
+        live.exchange.head(&mut head);
+        live.head_at = at.map_or(Since::NEVER, |at| Since::between(live.started, at));
         if let Some(ending) = live.ending_at_head(response) {
             return self.end(ending, None);
         }
-        live.owed = declared_length(response);
-        if live.owed == Some(0) {
-            live.satisfied_at = Some(live.clock.now());
+        if let Some(bytes) = exact.or_else(|| declared_length(response.headers())) {
+            (live.debt, live.owed) = (Debt::Bytes, bytes);
+            live.settle();
         }
     }
 
@@ -121,9 +159,8 @@ impl<X: Exchange> Tracker<X> {
         }
         if last {
             self.end(Ending::Complete, None);
-        } else if live.satisfied_at.is_none() && live.owed.is_some_and(|owed| live.bytes >= owed) {
-            // Not the end yet: trailers may follow. But a server may now drop the body unpolled.
-            live.satisfied_at = Some(live.clock.now());
+        } else {
+            live.settle();
         }
     }
 
@@ -137,17 +174,17 @@ impl<X: Exchange> Tracker<X> {
         self.end(Ending::BodyError, None);
     }
 
-    // Taking the value first makes a second end impossible, also if an observer panics.
     fn end(&mut self, ending: Ending, trailers: Option<&HeaderMap>) {
-        if let Some(live) = self.live.take() {
+        if let Some(live) = &mut self.live {
             live.end(ending, trailers, None);
+            self.live = None;
         }
     }
 }
 
 impl<X: Exchange> Drop for Tracker<X> {
     fn drop(&mut self) {
-        if let Some(live) = self.live.take() {
+        if let Some(live) = &mut self.live {
             let (ending, at) = live.ending_at_drop();
             live.end(ending, None, at);
         }
@@ -171,40 +208,47 @@ impl<X: Exchange> Live<X> {
         bodiless.then_some(Ending::Complete)
     }
 
+    /// Notes when nothing more is owed. Not the end yet: trailers may follow.
+    fn settle(&mut self) {
+        if self.debt == Debt::Bytes && self.bytes >= self.owed {
+            let Since(nanos) = Since::between(self.started, self.clock.now());
+            (self.debt, self.owed) = (Debt::Settled, nanos);
+        }
+    }
+
     fn ending_at_drop(&self) -> (Ending, Option<Instant>) {
         if self.inside {
             (Ending::Panic, None)
         } else if self.status.is_none() {
             (Ending::ClientGoneBeforeHead, None)
-        } else if self.satisfied_at.is_some() {
-            (Ending::Complete, self.satisfied_at)
+        } else if self.debt == Debt::Settled {
+            (Ending::Complete, Since(self.owed).instant(self.started))
         } else {
             (Ending::ClientGoneInBody, None)
         }
     }
 
-    fn end(self, ending: Ending, trailers: Option<&HeaderMap>, at: Option<Instant>) {
+    // In place: what is followed is large, and moving it costs more than the flag.
+    fn end(&mut self, ending: Ending, trailers: Option<&HeaderMap>, at: Option<Instant>) {
+        if mem::replace(&mut self.ended, true) {
+            return;
+        }
         let ended = at.unwrap_or_else(|| self.clock.now());
         let end = End::new(ending, self.started, ended)
             .with_status(self.status)
             .with_trailers(trailers)
             .with_bytes(self.bytes)
-            .with_head_at(self.head_at);
+            .with_head_at(self.head_at.instant(self.started));
         self.exchange.scope(|| self.exchange.end(&end));
     }
 }
 
-/// How many bytes a server will take from the body before it drops it unpolled.
-///
-/// The exact size hint, where there is one, is what servers declare for a response without the
-/// header; asking it first saves a look-up.
-fn declared_length<B: Body>(response: &Response<B>) -> Option<u64> {
-    response.body().size_hint().exact().or_else(|| {
-        let length = response.headers().get(CONTENT_LENGTH)?.to_str().ok()?;
-        // Digits only (RFC 9110 §8.6): what `parse` takes besides, a sign, servers refuse.
-        length
-            .bytes()
-            .all(|byte| byte.is_ascii_digit())
-            .then(|| length.parse().ok())?
-    })
+/// How many bytes `Content-Length` promises, past which a server drops a body unpolled.
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    let length = headers.get(CONTENT_LENGTH)?.to_str().ok()?;
+    // Digits only (RFC 9110 §8.6): what `parse` takes besides, a sign, servers refuse.
+    length
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| length.parse().ok())?
 }

@@ -129,14 +129,15 @@ pub(crate) struct Row {
     rpc_type: Option<&'static str>,
     recorder: RecorderId,
     config: Arc<Config>,
-    instruments: [Place<Slots>; Instrument::ALL.len()],
+    slots: [Place<Slot>; 1 << SLOT_BITS],
 }
 
-type Slots = [Place<Slot>; 8];
+const SLOT_BITS: u32 = 5;
 
 /// The handle of one series, and the next one in the same place. The series of a row are bounded, as each
 /// of their labels is.
 struct Slot {
+    instrument: Instrument,
     key: Key,
     first: Handle,
     /// What stands in for `first`, if the series was ever unused for so long that the recorder may have
@@ -155,10 +156,8 @@ pub(crate) enum Handle {
 }
 
 /// Which handle raised a gauge. The same must lower it: by another one it could fall below zero.
-#[derive(Default)]
 pub(crate) enum Raised {
     /// None did.
-    #[default]
     Not,
     /// The first of its slot.
     ByFirst,
@@ -177,7 +176,7 @@ impl Row {
             name,
             recorder,
             config: Arc::clone(config),
-            instruments: [const { OnceLock::new() }; Instrument::ALL.len()],
+            slots: [const { OnceLock::new() }; 1 << SLOT_BITS],
         }
     }
 
@@ -235,28 +234,17 @@ impl Row {
             }
             shared.map_or(Raised::ByFirst, |handle| Raised::By(Arc::clone(handle)))
         });
-        raised.unwrap_or_default()
+        raised.unwrap_or(Raised::Not)
     }
 
-    /// Lowers a gauge that was raised on this row, with this key.
+    /// Lowers a gauge that the first handle of its slot raised, on this row and with this key.
     #[inline]
-    pub(crate) fn lower(&self, instrument: Instrument, key: Key, raised: &Raised) {
-        let lower = |handle: &Handle| {
-            if let Handle::Gauge(gauge) = handle {
-                gauge.decrement(1.0);
-            }
+    pub(crate) fn lower(&self, instrument: Instrument, key: Key) {
+        let Some(series) = self.config.series(instrument) else {
+            return;
         };
-        match raised {
-            Raised::Not => {}
-            Raised::By(handle) => lower(handle),
-            Raised::ByFirst => {
-                let Some(series) = self.config.series(instrument) else {
-                    return;
-                };
-                if let Some(Ok(slot)) = self.slot(instrument, key.masked(series.mask)) {
-                    lower(&slot.first);
-                }
-            }
+        if let Some(Ok(slot)) = self.slot(instrument, key.masked(series.mask)) {
+            slot.first.lower();
         }
     }
 
@@ -279,15 +267,9 @@ impl Row {
                 Err(handle) => return Some(f(Some(&handle), &handle)),
             },
         };
-        let idle = now.0.saturating_sub(slot.used.load(Ordering::Relaxed));
-        // Not where a request ends under another recorder than it started under.
-        if idle > self.config.max_idle.0 && self.config.target.id() == self.recorder {
-            slot.renew(self.config.register(instrument, series, self, key));
-            slot.used.store(now.0, Ordering::Relaxed);
-        }
         // Written at most once a second: a line that is only read stays in every core's cache.
-        if idle > Age::SECOND.0 {
-            slot.used.store(now.0, Ordering::Relaxed);
+        if now.0.saturating_sub(slot.used.load(Ordering::Relaxed)) > self.config.touch_after.0 {
+            self.used_again(instrument, series, slot, now);
         }
         Some(match slot.renewed.get() {
             None => f(None, &slot.first),
@@ -298,17 +280,24 @@ impl Row {
         })
     }
 
+    #[cold]
+    fn used_again(&self, instrument: Instrument, series: &Series, slot: &Slot, now: Age) {
+        let before = slot.used.swap(now.0, Ordering::Relaxed);
+        // Not where a request ends under another recorder than it started under.
+        if now.0.saturating_sub(before) > self.config.max_idle.0
+            && self.config.target.id() == self.recorder
+        {
+            slot.renew(self.config.register(instrument, series, self, slot.key));
+        }
+    }
+
     /// The slot of this key, or the place where it is to be put.
     #[inline]
     fn slot(&self, instrument: Instrument, key: Key) -> Option<Result<&Slot, &Place<Slot>>> {
-        let slots = self
-            .instruments
-            .get(instrument.index())?
-            .get_or_init(Box::default);
-        // Three bits for eight places.
-        let mut place = slots.get((key.spread() >> 61) as usize)?;
+        let spread = key.spread(instrument.index() as u64) >> (u64::BITS - SLOT_BITS);
+        let mut place = self.slots.get(spread as usize)?;
         while let Some(slot) = place.get() {
-            if slot.key == key {
+            if slot.key == key && slot.instrument == instrument {
                 return Some(Ok(slot));
             }
             place = &slot.next;
@@ -334,6 +323,7 @@ impl Row {
         let used = AtomicU64::new(now.0);
         let (renewed, next) = (OnceLock::new(), OnceLock::new());
         let mut made = Box::new(Slot {
+            instrument,
             key,
             first,
             renewed,
@@ -344,7 +334,9 @@ impl Row {
             let refused = place.set(made);
             match (refused, place.get()) {
                 // Also if another thread was faster: its handle is one of the same series.
-                (_, Some(there)) if there.key == key => return Ok(there),
+                (_, Some(there)) if there.key == key && there.instrument == instrument => {
+                    return Ok(there);
+                }
                 (Err(back), Some(there)) => {
                     made = back;
                     place = &there.next;
@@ -357,6 +349,15 @@ impl Row {
                 }
                 (Ok(()), Some(there)) => return Ok(there),
             }
+        }
+    }
+}
+
+impl Handle {
+    /// Lowers the gauge, if it is one.
+    pub(crate) fn lower(&self) {
+        if let Self::Gauge(gauge) = self {
+            gauge.decrement(1.0);
         }
     }
 }
@@ -377,7 +378,7 @@ impl Slot {
 pub(crate) struct Age(u64);
 
 impl Age {
-    const SECOND: Self = Self(1_000_000_000);
+    pub(crate) const SECOND: Self = Self(1_000_000_000);
     /// Before any request.
     pub(crate) const START: Self = Self(0);
     pub(crate) const FOREVER: Self = Self(u64::MAX);
@@ -391,11 +392,20 @@ impl Age {
     }
 
     /// In seconds, from `earlier` to this.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "spans past 100 days may be off by a nanosecond"
+    )]
     pub(crate) const fn seconds_since(self, earlier: Self) -> f64 {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0)).as_secs_f64()
+        self.0.saturating_sub(earlier.0) as f64 / 1e9
     }
 
     pub(crate) fn between(origin: Instant, now: Instant) -> Self {
         Self::of(now.saturating_duration_since(origin))
+    }
+
+    /// So much later.
+    pub(crate) fn after(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(Self::of(span).0))
     }
 }

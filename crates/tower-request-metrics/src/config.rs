@@ -44,12 +44,16 @@ pub(crate) struct Config {
     pub(crate) scheme: SchemeId,
     pub(crate) splits_streams: bool,
     pub(crate) omits_unmatched: bool,
+    /// Whether any label tells what went wrong, so that requests have to be classified.
+    pub(crate) classifies: bool,
     pub(crate) grpc_names: GrpcNames,
     pub(crate) rpc_methods: RpcMethods,
     /// Whether a counter is left for a layer inside that counts request bodies.
     pub(crate) counts_bodies: bool,
     pub(crate) max_routes: usize,
     pub(crate) max_idle: Age,
+    /// How old the note of a handle's last use may become.
+    pub(crate) touch_after: Age,
     pub(crate) origin: Instant,
     pub(crate) target: Target,
 }

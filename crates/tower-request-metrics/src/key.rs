@@ -83,9 +83,9 @@ impl Key {
 
     /// Spreads keys over buckets. What is hashed are small numbers of the program's own making.
     #[inline]
-    pub(crate) const fn spread(self) -> u64 {
+    pub(crate) const fn spread(self, seed: u64) -> u64 {
         let [a, b] = self.0;
-        (a ^ b.rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        (a ^ b.rotate_left(29) ^ seed.rotate_right(8)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 }
 

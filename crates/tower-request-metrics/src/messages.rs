@@ -7,27 +7,29 @@ use http::{HeaderMap, header::CONTENT_TYPE};
 /// A frame that is not one piece of memory cannot be read without taking it apart: counting ends there.
 #[derive(Debug)]
 pub(crate) struct Messages {
-    /// The first bytes of the next prefix: one of flags, four of length.
-    prefix: [u8; 5],
-    filled: u8,
-    /// Bytes to come of the present message.
-    left: u32,
     state: State,
-    /// What is not yet a whole byte of grpc-web-text's base64, if this is some.
-    text: Option<Sextets>,
-    /// grpc-web's trailers, as far as they are kept.
-    #[expect(
-        clippy::box_collection,
-        reason = "one word in every recording, and rarely there"
-    )]
-    trailers: Option<Box<Vec<u8>>>,
+    web: Option<Box<Web>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 enum State {
-    Message,
-    Trailers,
+    /// So many of the next prefix's bytes are there: one of flags, four of length.
+    Prefix { filled: u8, bytes: [u8; 4] },
+    /// So many bytes are to come of the present message.
+    Message { left: u32 },
+    /// So many bytes are to come of grpc-web's trailers.
+    Trailers { left: u32 },
+    /// A frame could not be read.
     Lost,
+}
+
+/// What only grpc-web has: one word in every recording, and rarely there.
+#[derive(Debug, Default)]
+struct Web {
+    /// What is not yet a whole byte of grpc-web-text's base64, if this is some.
+    text: Option<Sextets>,
+    /// The trailers, as far as they are kept.
+    trailers: Vec<u8>,
 }
 
 /// grpc-web's trailers are kept up to this; `grpc-status` stands first or nearly so.
@@ -69,15 +71,18 @@ impl Sextets {
     }
 }
 
+impl State {
+    const START: Self = Self::Prefix {
+        filled: 0,
+        bytes: [0; 4],
+    };
+}
+
 impl Messages {
     pub(crate) const fn new() -> Self {
         Self {
-            prefix: [0; 5],
-            filled: 0,
-            left: 0,
-            state: State::Message,
-            text: None,
-            trailers: None,
+            state: State::START,
+            web: None,
         }
     }
 
@@ -86,10 +91,15 @@ impl Messages {
         let kind = headers.get(CONTENT_TYPE);
         let start = kind.and_then(|kind| kind.as_bytes().get(..TEXT.len()));
         let is_text = start.is_some_and(|start| start.eq_ignore_ascii_case(TEXT));
-        Self {
-            text: is_text.then(Sextets::default),
-            ..Self::new()
+        let mut messages = Self::new();
+        if is_text {
+            messages.web().text = Some(Sextets::default());
         }
+        messages
+    }
+
+    fn web(&mut self) -> &mut Web {
+        self.web.get_or_insert_default()
     }
 
     /// How many messages begin in this frame.
@@ -98,10 +108,10 @@ impl Messages {
         if chunk.len() < data.remaining() {
             self.state = State::Lost;
         }
-        if self.state == State::Lost {
+        if matches!(self.state, State::Lost) {
             return 0;
         }
-        let Some(mut text) = self.text else {
+        let Some(mut text) = self.web.as_ref().and_then(|web| web.text) else {
             return self.bytes(chunk);
         };
         let mut messages = 0;
@@ -110,44 +120,53 @@ impl Messages {
                 messages += self.bytes(&[byte]);
             }
         }
-        self.text = Some(text);
+        self.web().text = Some(text);
         messages
     }
 
-    fn bytes(&mut self, mut bytes: &[u8]) -> u64 {
+    fn bytes(&mut self, mut piece: &[u8]) -> u64 {
         let mut messages = 0;
-        while !bytes.is_empty() {
-            if self.left > 0 {
-                let (content, rest) = bytes.split_at(bytes.len().min(self.left as usize));
-                if self.state == State::Trailers {
-                    let trailers = self.trailers.get_or_insert_default();
+        while let Some((first, rest)) = piece.split_first() {
+            match self.state {
+                State::Lost => break,
+                State::Prefix { filled, mut bytes } => {
+                    piece = rest;
+                    if let Some(place) = bytes.get_mut(usize::from(filled)) {
+                        // The flags, and all of the length but its last byte.
+                        *place = *first;
+                        let filled = filled + 1;
+                        self.state = State::Prefix { filled, bytes };
+                        continue;
+                    }
+                    let [flags, a, b, c] = bytes;
+                    let left = u32::from_be_bytes([a, b, c, *first]);
+                    if flags & TRAILERS == 0 {
+                        messages += 1;
+                        self.state = State::Message { left };
+                    } else {
+                        self.state = State::Trailers { left };
+                    }
+                }
+                State::Message { left } => {
+                    let (content, rest) = take(piece, left);
+                    self.state = State::Message {
+                        left: left - content,
+                    };
+                    piece = rest;
+                }
+                State::Trailers { left } => {
+                    let (content, rest) = take(piece, left);
+                    self.state = State::Trailers {
+                        left: left - content,
+                    };
+                    let trailers = &mut self.web().trailers;
                     let room = MAX_TRAILERS.saturating_sub(trailers.len());
-                    trailers.extend(content.iter().take(room));
+                    trailers.extend(piece.iter().take(room.min(content as usize)));
+                    piece = rest;
                 }
-                let taken = u32::try_from(content.len()).unwrap_or(u32::MAX);
-                self.left = self.left.saturating_sub(taken);
-                bytes = rest;
-                continue;
             }
-            let (Some(place), Some((byte, rest))) = (
-                self.prefix.get_mut(usize::from(self.filled)),
-                bytes.split_first(),
-            ) else {
-                return messages;
-            };
-            *place = *byte;
-            self.filled += 1;
-            bytes = rest;
-            if usize::from(self.filled) == self.prefix.len() {
-                let [flags, length @ ..] = self.prefix;
-                self.filled = 0;
-                self.left = u32::from_be_bytes(length);
-                if flags & TRAILERS == 0 {
-                    self.state = State::Message;
-                    messages += 1;
-                } else {
-                    self.state = State::Trailers;
-                }
+            if let State::Message { left: 0 } | State::Trailers { left: 0 } = self.state {
+                self.state = State::START;
             }
         }
         messages
@@ -155,7 +174,7 @@ impl Messages {
 
     /// The status in grpc-web's trailers, as trailers of their own.
     pub(crate) fn web_trailers(&self) -> Option<HeaderMap> {
-        let text = std::str::from_utf8(self.trailers.as_ref()?).ok()?;
+        let text = std::str::from_utf8(&self.web.as_ref()?.trailers).ok()?;
         let value = text.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.trim()
@@ -166,6 +185,12 @@ impl Messages {
         headers.insert("grpc-status", value.parse().ok()?);
         Some(headers)
     }
+}
+
+/// Splits off at most so many bytes, and tells how many.
+fn take(piece: &[u8], left: u32) -> (u32, &[u8]) {
+    let taken = u32::try_from(piece.len()).map_or(left, |length| length.min(left));
+    (taken, piece.get(taken as usize..).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -236,7 +261,7 @@ mod tests {
     fn enormous_trailers_are_not_kept() {
         let mut messages = Messages::new();
         messages.frame(&&message(0x80, &vec![b'a'; 1 << 20])[..]);
-        assert_eq!(messages.trailers.as_ref().unwrap().len(), MAX_TRAILERS);
+        assert_eq!(messages.web().trailers.len(), MAX_TRAILERS);
         assert_eq!(web_status(&messages), None);
     }
 }

@@ -1,9 +1,13 @@
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    ops::Deref,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::ArcSwapOption;
 use http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE};
 use tower_observe::{Observe, RequestHead, Spec, grpc::Code};
 
@@ -29,8 +33,32 @@ pub struct RequestMetrics {
 
 pub(crate) struct Shared {
     config: Arc<Config>,
-    cache: ArcSwap<Cache>,
+    /// The handles of the first recorder, which is the only one of most processes: found without the
+    /// count that `later` keeps.
+    first: OnceLock<Cache>,
+    /// Whether there was another one since. From then on `first` is not looked at: what has its address
+    /// may be a third.
+    changed: AtomicBool,
+    /// Those of the one that came after it last.
+    later: ArcSwapOption<Cache>,
     renewing: Mutex<()>,
+}
+
+/// The handles of the recorder of the moment.
+enum Current<'a> {
+    First(&'a Cache),
+    Later(Arc<Cache>),
+}
+
+impl Deref for Current<'_> {
+    type Target = Cache;
+
+    fn deref(&self) -> &Cache {
+        match self {
+            Self::First(cache) => cache,
+            Self::Later(cache) => cache,
+        }
+    }
 }
 
 impl RequestMetrics {
@@ -56,13 +84,12 @@ impl RequestMetrics {
     }
 
     pub(crate) fn with(config: Config) -> Self {
-        let config = Arc::new(config);
-        // Of no recorder: the first request finds another one, and makes its cache.
-        let cache = ArcSwap::from_pointee(Cache::new(RecorderId::NONE, &config));
         Self {
             shared: Arc::new(Shared {
-                config,
-                cache,
+                config: Arc::new(config),
+                first: OnceLock::new(),
+                changed: AtomicBool::new(false),
+                later: ArcSwapOption::empty(),
                 renewing: Mutex::new(()),
             }),
         }
@@ -145,29 +172,48 @@ impl fmt::Debug for RequestMetrics {
 }
 
 impl Shared {
-    /// The handles of the recorder of the moment.
     #[inline]
-    fn cache(&self) -> Guard<Arc<Cache>> {
+    fn cache(&self) -> Current<'_> {
         let recorder = self.config.target.id();
-        let cache = self.cache.load();
-        if cache.recorder() == recorder {
-            cache
-        } else {
-            self.renew(recorder)
+        match self.first.get() {
+            Some(first)
+                if first.recorder() == recorder && !self.changed.load(Ordering::Relaxed) =>
+            {
+                Current::First(first)
+            }
+            _ => self.later(recorder),
         }
     }
 
     #[cold]
-    fn renew(&self, recorder: RecorderId) -> Guard<Arc<Cache>> {
+    fn later(&self, recorder: RecorderId) -> Current<'_> {
+        let known = || {
+            self.later
+                .load_full()
+                .filter(|cache| cache.recorder() == recorder)
+        };
+        if let Some(later) = known() {
+            return Current::Later(later);
+        }
         let _one_at_a_time = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.cache.load().recorder() != recorder {
+        let make = || {
             self.config
                 .target
                 .with(|recorder| self.config.describe(recorder));
-            self.cache
-                .store(Arc::new(Cache::new(recorder, &self.config)));
+            Cache::new(recorder, &self.config)
+        };
+        if recorder.can_stay() && !self.changed.load(Ordering::Relaxed) {
+            let first = self.first.get_or_init(make);
+            if first.recorder() == recorder {
+                return Current::First(first);
+            }
+            self.changed.store(true, Ordering::Relaxed);
         }
-        self.cache.load()
+        Current::Later(known().unwrap_or_else(|| {
+            let cache = Arc::new(make());
+            self.later.store(Some(Arc::clone(&cache)));
+            cache
+        }))
     }
 
     /// The row of this route or method; that of all others if it is over budget.
@@ -198,6 +244,7 @@ impl Shared {
 impl Observe for RequestMetrics {
     type Exchange = Recording;
 
+    #[inline]
     fn start(&self, request: &mut RequestHead<'_>) -> Recording {
         let config = &*self.shared.config;
         if config.skip.as_ref().is_some_and(|skip| skip(request)) {

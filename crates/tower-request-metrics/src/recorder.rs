@@ -18,11 +18,16 @@ pub(crate) struct RecorderId {
 }
 
 impl RecorderId {
-    /// No recorder at all.
-    pub(crate) const NONE: Self = Self {
+    /// That of a recorder that was given.
+    const GIVEN: Self = Self {
         address: 0,
         size: usize::MAX,
     };
+
+    /// Not so the facade's recorder of those who have installed none yet, which has no size.
+    pub(crate) const fn can_stay(self) -> bool {
+        self.size > 0
+    }
 }
 
 impl Target {
@@ -43,10 +48,7 @@ impl Target {
     #[inline]
     pub(crate) fn id(&self) -> RecorderId {
         match &self.given {
-            Some(_) => RecorderId {
-                address: 0,
-                size: 0,
-            },
+            Some(_) => RecorderId::GIVEN,
             None => metrics::with_recorder(|recorder| RecorderId {
                 address: std::ptr::from_ref(recorder).cast::<()>().addr(),
                 size: size_of_val(recorder),

@@ -2,14 +2,14 @@ use std::{fmt, sync::Arc};
 
 use bytes::Buf;
 use http::{
-    HeaderMap, Method, StatusCode, Version,
+    Method, StatusCode, Version,
     header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
 };
 use tower_observe::{Class, End, Ending, Exchange, RequestHead, ResponseHead, grpc::Code};
 
 use crate::{
     Instrument,
-    cache::{Age, Raised, Row},
+    cache::{Age, Handle, Raised, Row},
     config::{Config, SENT},
     key::{Field, Key},
     messages::Messages,
@@ -28,31 +28,30 @@ pub struct Recording {
     home: Option<Arc<Shared>>,
     key: Key,
     started: Age,
-    /// The gauge of active requests.
-    active: Raised,
     rare: Option<Box<Rare>>,
-    /// What `Content-Length` says of the request's body, `UNDECLARED` if nothing.
-    declared: u64,
-    /// The messages of a gRPC call.
-    sent: Messages,
     call: Call,
+    /// Whether only the head of the response is sent.
+    is_head: bool,
+    /// Whether the gauge of active requests was raised by the first handle of its slot.
+    active: bool,
     /// What the head alone said of the class.
     class: Option<Class>,
     code: Option<Code>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Call {
-    Http,
-    /// Of whose response only the head is sent.
-    Head,
-    Rpc,
+    /// An HTTP request, and what `Content-Length` says of its body, `UNDECLARED` if nothing.
+    Http(u64),
+    /// A gRPC call, and the messages that it sent.
+    Rpc(Messages),
 }
 
 #[derive(Default)]
 struct Rare {
     /// The row on which the gauge of active requests was raised, if the route was not known then.
     active_row: Option<Arc<Row>>,
+    /// What else raised the gauge of active requests.
+    active: Option<Arc<Handle>>,
     /// The gauge of active streams, if this is one.
     stream: Option<Raised>,
     /// The gRPC method, as long as only the client says that there is one.
@@ -70,11 +69,10 @@ impl Recording {
             home: None,
             key: Key::EMPTY,
             started: Age::START,
-            active: Raised::Not,
             rare: None,
-            declared: UNDECLARED,
-            sent: Messages::new(),
-            call: Call::Http,
+            call: Call::Http(UNDECLARED),
+            is_head: false,
+            active: false,
             class: None,
             code: None,
         }
@@ -89,22 +87,21 @@ impl Recording {
         request: &mut RequestHead<'_>,
     ) -> Self {
         let config = row.config();
+        let declared = if config.has(Instrument::RequestSize) {
+            content_length(request)
+        } else {
+            UNDECLARED
+        };
         let mut recording = Self {
             row: Some(Arc::clone(row)),
             home,
-            call: if *request.method() == Method::HEAD {
-                Call::Head
-            } else {
-                Call::Http
-            },
+            call: Call::Http(declared),
+            is_head: *request.method() == Method::HEAD,
             key,
             started: now,
-            active: row.raise(Instrument::Active, key, now),
             ..Self::none()
         };
-        if config.has(Instrument::RequestSize) {
-            recording.declared = content_length(request);
-        }
+        recording.raised(row.raise(Instrument::Active, key, now));
         if config.counts_bodies {
             recording.rare().counter = Some(count_body(false, request));
         }
@@ -122,7 +119,7 @@ impl Recording {
             row: Some(Arc::clone(row)),
             key,
             started: now,
-            call: Call::Rpc,
+            call: Call::Rpc(Messages::new()),
             ..Self::none()
         };
         if row.config().counts_bodies {
@@ -140,6 +137,23 @@ impl Recording {
 
     fn rare(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
+    }
+
+    fn raised(&mut self, raised: Raised) {
+        match raised {
+            Raised::Not => {}
+            Raised::ByFirst => self.active = true,
+            Raised::By(handle) => self.rare().active = Some(handle),
+        }
+    }
+
+    /// Lowers the gauge of active requests.
+    fn lower(&self, row: &Row, instrument: Instrument) {
+        if self.active {
+            row.lower(instrument, self.key);
+        } else if let Some(handle) = self.rare.as_ref().and_then(|rare| rare.active.as_ref()) {
+            handle.lower();
+        }
     }
 
     fn counter(&self) -> Option<&Arc<Counter>> {
@@ -193,16 +207,16 @@ impl Exchange for Recording {
     fn head(&mut self, response: &mut ResponseHead<'_>) {
         let Some(row) = self.row.take() else { return };
         self.row = Some(match self.call {
-            Call::Http | Call::Head => self.http_head(row, response),
-            Call::Rpc => self.rpc_head(row, response),
+            Call::Http(_) => self.http_head(row, response),
+            Call::Rpc(_) => self.rpc_head(row, response),
         });
     }
 
     #[inline]
     fn data<D: Buf>(&mut self, data: &D) {
         let Some(row) = &self.row else { return };
-        if self.call == Call::Rpc {
-            let messages = self.sent.frame(data);
+        if let Call::Rpc(sent) = &mut self.call {
+            let messages = sent.frame(data);
             if messages > 0 {
                 let now = row.config().age_within(self.started);
                 row.add(Instrument::RpcSent, self.key, now, messages);
@@ -217,9 +231,9 @@ impl Exchange for Recording {
     #[inline]
     fn end(&self, end: &End<'_>) {
         let Some(row) = &self.row else { return };
-        match self.call {
-            Call::Http | Call::Head => self.http_end(row, end),
-            Call::Rpc => self.rpc_end(row, end),
+        match &self.call {
+            Call::Http(declared) => self.http_end(row, end, *declared),
+            Call::Rpc(sent) => self.rpc_end(row, end, sent),
         }
     }
 }
@@ -236,7 +250,9 @@ impl Recording {
         }
         let config = row.config();
         config.response_labels(response, &mut self.key, &row, self.started);
-        self.class = config.classify.head(response);
+        if config.classifies {
+            self.class = config.classify.head(response);
+        }
         if config.has(Instrument::TimeToHeaders) {
             let status = config.status_id_of(response.status());
             let key = self.key.with(Field::Status, status);
@@ -248,7 +264,7 @@ impl Recording {
                 now.seconds_since(self.started),
             );
         }
-        if config.splits_streams && self.call != Call::Head && is_stream(response.headers()) {
+        if config.splits_streams && !self.is_head && is_stream(response) {
             self.rare().stream = Some(row.raise(Instrument::ActiveStreams, self.key, self.started));
             if let Some(counter) = self.counter() {
                 counter.own(&row, self.key, self.started);
@@ -258,23 +274,31 @@ impl Recording {
     }
 
     #[inline]
-    fn http_end(&self, row: &Arc<Row>, end: &End<'_>) {
+    fn http_end(&self, row: &Arc<Row>, end: &End<'_>, declared: u64) {
         let config = row.config();
-        let now = config.age(end.ended());
+        let now = self.started.after(end.duration());
         let rare = self.rare.as_deref();
         let active_row = rare
             .and_then(|rare| rare.active_row.as_ref())
             .unwrap_or(row);
-        active_row.lower(Instrument::Active, self.key, &self.active);
-        let class = config.classify.classify(self.class, end);
+        self.lower(active_row, Instrument::Active);
         let mut key = self.key;
-        key.set(Field::Status, config.status_id(end, class));
-        key.set(Field::ErrorType, Config::error_id(end, class, None));
+        if config.classifies {
+            let class = config.classify.classify(self.class, end);
+            key.set(Field::Status, config.status_id(end, class));
+            key.set(Field::ErrorType, Config::error_id(end, class, None));
+        } else {
+            key.set(Field::Status, config.status_id(end, Class::Success));
+        }
         row.add(Instrument::Requests, key, now, 1);
         let seconds = now.seconds_since(self.started);
         let upgraded = end.ending() == Ending::Upgraded;
         if let Some(stream) = rare.and_then(|rare| rare.stream.as_ref()) {
-            row.lower(Instrument::ActiveStreams, self.key, stream);
+            match stream {
+                Raised::Not => {}
+                Raised::ByFirst => row.lower(Instrument::ActiveStreams, self.key),
+                Raised::By(handle) => handle.lower(),
+            }
             row.record(Instrument::StreamDuration, key, now, seconds);
         } else if !(upgraded && config.splits_streams) {
             row.record(Instrument::Duration, key, now, seconds);
@@ -284,7 +308,7 @@ impl Recording {
         } else if end.status().is_some() {
             row.record(Instrument::ResponseSize, key, now, size(end.bytes()));
         }
-        let declared = Some(self.declared).filter(|bytes| *bytes != UNDECLARED);
+        let declared = Some(declared).filter(|bytes| *bytes != UNDECLARED);
         let counted = self.counter().and_then(|counter| counter.bytes());
         if let Some(bytes) = counted.or(declared) {
             row.record(Instrument::RequestSize, key, now, size(bytes));
@@ -293,7 +317,7 @@ impl Recording {
 
     fn rpc_started(&mut self, row: &Arc<Row>, now: Age) {
         row.add(Instrument::RpcStarted, self.key, now, 1);
-        self.active = row.raise(Instrument::RpcInFlight, self.key, now);
+        self.raised(row.raise(Instrument::RpcInFlight, self.key, now));
         if let Some(counter) = self.counter() {
             counter.own(row, self.key, now);
         }
@@ -305,7 +329,7 @@ impl Recording {
         config.response_labels(response, &mut self.key, &row, self.started);
         self.class = config.classify_rpc.head(response);
         self.code = Code::from_headers(response.headers());
-        self.sent = Messages::of(response.headers());
+        self.call = Call::Rpc(Messages::of(response.headers()));
         if let Some(method) = self.rare.as_mut().and_then(|rare| rare.unknown.take()) {
             let home = self.home.take();
             let home = home.filter(|_| names_a_method(response.status(), self.code));
@@ -318,10 +342,10 @@ impl Recording {
     }
 
     #[inline]
-    fn rpc_end(&self, row: &Arc<Row>, end: &End<'_>) {
+    fn rpc_end(&self, row: &Arc<Row>, end: &End<'_>, sent: &Messages) {
         let config = row.config();
-        let now = config.age(end.ended());
-        row.lower(Instrument::RpcInFlight, self.key, &self.active);
+        let now = self.started.after(end.duration());
+        self.lower(row, Instrument::RpcInFlight);
         if self
             .rare
             .as_ref()
@@ -330,7 +354,7 @@ impl Recording {
             // It ended before it was known which method it was, if any.
             row.add(Instrument::RpcStarted, self.key, now, 1);
         }
-        let web = self.sent.web_trailers();
+        let web = sent.web_trailers();
         let end = &match &web {
             Some(trailers) => end.clone().with_trailers(Some(trailers)),
             None => end.clone(),
@@ -368,23 +392,30 @@ const fn size(bytes: u64) -> f64 {
 }
 
 /// Server-sent events, lines of JSON, gRPC, and multipart pushes: responses that last as long as there is
-/// something to tell, so that their duration says nothing about latency.
-fn is_stream(headers: &HeaderMap) -> bool {
-    const STREAMS: [&[u8]; 7] = [
-        b"text/event-stream",
-        b"application/x-ndjson",
-        b"application/ndjson",
-        b"application/jsonl",
-        b"application/json-seq",
-        b"multipart/x-mixed-replace",
-        b"application/grpc",
-    ];
-    headers.get(CONTENT_TYPE).is_some_and(|value| {
-        let value = value.as_bytes();
-        STREAMS.iter().any(|stream| {
-            value
-                .get(..stream.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(stream))
-        })
-    })
+/// something to tell, so that their duration says nothing about latency. What is there in full is none.
+fn is_stream(response: &ResponseHead<'_>) -> bool {
+    if response.body_length().is_some_and(|bytes| bytes > 0) {
+        return false;
+    }
+    let Some(value) = response.headers().get(CONTENT_TYPE) else {
+        return false;
+    };
+    let starts_with = |stream: &[u8]| {
+        let start = value.as_bytes().get(..stream.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(stream))
+    };
+    // The type first: most responses are `text/html` or `application/json`.
+    let subtypes: &[&[u8]] = match value.as_bytes().first().map(u8::to_ascii_lowercase) {
+        Some(b't') => &[b"text/event-stream"],
+        Some(b'a') => &[
+            b"application/x-ndjson",
+            b"application/ndjson",
+            b"application/jsonl",
+            b"application/json-seq",
+            b"application/grpc",
+        ],
+        Some(b'm') => &[b"multipart/x-mixed-replace"],
+        _ => &[],
+    };
+    subtypes.iter().any(|subtype| starts_with(subtype))
 }

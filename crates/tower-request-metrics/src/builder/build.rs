@@ -9,14 +9,14 @@ use std::{
 use metrics::SharedString;
 use tower_observe::{Clock, GrpcClassify, HttpClassify, Kind as MetricKind};
 
-use super::{ClientGone, Protocol, RequestMetricsBuilder};
+use super::{ClientGone, Protocol, RequestMetricsBuilder, StatusLabel};
 use crate::{
     BuildError, Dimension, Instrument, Names, RequestMetrics,
     cache::Age,
     config::{Config, From as Value, OwnLabel, Series},
     descriptor::{self, Methods as RpcMethods},
     error::Kind,
-    key::{CUSTOM_LABELS, Key},
+    key::{CUSTOM_LABELS, Field, Key},
     method::Methods,
     preset,
 };
@@ -76,9 +76,15 @@ impl RequestMetricsBuilder {
             Names::OpenTelemetry => ClientGone::ErrorType,
             _ => ClientGone::default(),
         });
+        let has_errors = series.iter().flatten().any(|series| {
+            let error = Field::ErrorType;
+            series.mask.get(error) == error.max()
+        });
+        let max_idle = self.max_idle.map_or(Age::FOREVER, Age::of);
         Config {
             protocol: self.protocol,
             series,
+            classifies: has_errors || self.status == StatusLabel::Outcome,
             methods,
             labels: labels.collect(),
             status: self.status,
@@ -102,7 +108,8 @@ impl RequestMetricsBuilder {
             rpc_methods,
             counts_bodies: self.counts_bodies,
             max_routes: self.max_routes,
-            max_idle: self.max_idle.map_or(Age::FOREVER, Age::of),
+            max_idle,
+            touch_after: max_idle.min(Age::SECOND),
             origin: origin(),
             target: self.target,
         }
