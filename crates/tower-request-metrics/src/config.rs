@@ -29,6 +29,7 @@ use crate::{
 pub(crate) type Skip = Arc<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>;
 
 /// Everything that does not change after the build.
+#[expect(clippy::struct_excessive_bools, reason = "switches, each on its own")]
 pub(crate) struct Config {
     pub(crate) protocol: Protocol,
     pub(crate) series: [Option<Series>; Instrument::ALL.len()],
@@ -375,7 +376,12 @@ impl Config {
     /// The value of [`Field::ErrorType`]: `0` if nothing went wrong.
     pub(crate) fn error_id(end: &End<'_>, class: Class, code: Option<Code>) -> u16 {
         match (end.ending(), end.status(), code) {
-            (Ending::Complete | Ending::Upgraded, _, _) if class != Class::ServerError => 0,
+            // Beside a code that is no error of the server's, not even if its client broke it off.
+            (_, _, Some(_)) | (Ending::Complete | Ending::Upgraded, _, _)
+                if class != Class::ServerError =>
+            {
+                0
+            }
             (Ending::Complete | Ending::Upgraded, _, Some(code)) => RPC_ERROR + code as u16,
             (Ending::Complete | Ending::Upgraded, Some(status), None) => status.as_u16(),
             (ending, _, _) => {

@@ -168,7 +168,7 @@ const API: &[Row] = &[
     ),
 ];
 
-/// Semantic conventions 1.37, `model/http/metrics.yaml`. Body sizes and active requests are opt-in
+/// Semantic conventions 1.44, `model/http/metrics.yaml`. Body sizes and active requests are opt-in
 /// there; the active requests are on here, since nothing else tells them.
 const OPEN_TELEMETRY: &[Row] = &[
     row(
@@ -334,7 +334,7 @@ const GO_GRPC: &[Row] = &[
     ),
 ];
 
-/// Semantic conventions 1.37, `model/rpc/metrics.yaml`.
+/// Semantic conventions 1.44, `model/rpc/metrics.yaml`.
 const OPEN_TELEMETRY_RPC: &[Row] = &[
     row(
         RpcDuration,
