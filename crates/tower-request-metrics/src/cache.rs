@@ -15,7 +15,7 @@ use rapidhash::fast::RandomState;
 
 use crate::{
     config::{Config, Series},
-    instrument::Instrument,
+    instrument::{Instrument, Moment},
     key::Key,
     names::OTHER,
     recorder::RecorderId,
@@ -132,20 +132,35 @@ pub(crate) struct Row {
     slots: [Place<Slot>; 1 << SLOT_BITS],
 }
 
-const SLOT_BITS: u32 = 5;
+const SLOT_BITS: u32 = 3;
 
-/// The handle of one series, and the next one in the same place. The series of a row are bounded, as each
-/// of their labels is.
+/// The handles of the instruments of one [`Moment`], for one key, and the next slot in the same place. What
+/// is recorded together is found at once, and lies together: with many routes, every line of memory that a
+/// request touches is one more that is in no cache. The slots of a row are bounded, as each of their labels
+/// is.
 struct Slot {
-    instrument: Instrument,
+    moment: Moment,
     key: Key,
-    first: Handle,
+    cells: [Cell; Moment::CELLS],
+    next: Place<Self>,
+}
+
+/// The handle of one series, once it is used.
+#[derive(Default)]
+struct Cell {
+    first: OnceLock<Handle>,
     /// What stands in for `first`, if the series was ever unused for so long that the recorder may have
     /// forgotten it.
     renewed: OnceLock<ArcSwap<Handle>>,
     /// When it was last used, in nanoseconds of [`Age`], give or take a second.
     used: AtomicU64,
-    next: Place<Self>,
+}
+
+/// The slot of a key, in a row.
+#[derive(Clone, Copy)]
+pub(crate) struct At<'a> {
+    row: &'a Row,
+    slot: &'a Slot,
 }
 
 /// A handle of one of the three kinds.
@@ -208,27 +223,21 @@ impl Row {
     /// Counts up.
     #[inline]
     pub(crate) fn add(&self, instrument: Instrument, key: Key, now: Age, by: u64) {
-        self.with(instrument, key, now, |_, handle| {
-            if let Handle::Counter(counter) = handle {
-                counter.increment(by);
-            }
-        });
+        self.at(instrument.moment(), key).add(instrument, now, by);
     }
 
     /// Records one value in a histogram.
     #[inline]
     pub(crate) fn record(&self, instrument: Instrument, key: Key, now: Age, value: f64) {
-        self.with(instrument, key, now, |_, handle| {
-            if let Handle::Histogram(histogram) = handle {
-                histogram.record(value);
-            }
-        });
+        self.at(instrument.moment(), key)
+            .record(instrument, now, value);
     }
 
     /// Raises a gauge, which is to be lowered on this row.
     #[inline]
     pub(crate) fn raise(&self, instrument: Instrument, key: Key, now: Age) -> Raised {
-        let raised = self.with(instrument, key, now, |shared, handle| {
+        let at = self.at(instrument.moment(), key);
+        let raised = at.with(instrument, now, |shared, handle| {
             if let Handle::Gauge(gauge) = handle {
                 gauge.increment(1.0);
             }
@@ -237,42 +246,79 @@ impl Row {
         raised.unwrap_or(Raised::Not)
     }
 
-    /// Lowers a gauge that the first handle of its slot raised, on this row and with this key.
+    /// Lowers a gauge that the first handle of its cell raised, on this row and with this key.
     #[inline]
     pub(crate) fn lower(&self, instrument: Instrument, key: Key) {
-        let Some(series) = self.config.series(instrument) else {
-            return;
-        };
-        if let Some(Ok(slot)) = self.slot(instrument, key.masked(series.mask)) {
-            slot.first.lower();
+        let at = self.at(instrument.moment(), key);
+        let cell = at.slot.cells.get(instrument.cell());
+        if let Some(handle) = cell.and_then(|cell| cell.first.get()) {
+            handle.lower();
         }
     }
 
+    /// The handles of the instruments of this moment, for this key.
+    #[inline]
+    pub(crate) fn at(&self, moment: Moment, key: Key) -> At<'_> {
+        let key = key.masked(self.config.mask(moment));
+        let spread = key.spread(moment as u64) >> (u64::BITS - SLOT_BITS);
+        // There are as many places as numbers of so many bits; the first is never taken for another.
+        let [first, ..] = &self.slots;
+        let mut place = self.slots.get(spread as usize).unwrap_or(first);
+        loop {
+            let slot = place.get_or_init(|| Box::new(Slot::new(moment, key)));
+            if slot.key == key && slot.moment == moment {
+                return At { row: self, slot };
+            }
+            place = &slot.next;
+        }
+    }
+}
+
+impl At<'_> {
+    /// Counts up.
+    #[inline]
+    pub(crate) fn add(self, instrument: Instrument, now: Age, by: u64) {
+        self.with(instrument, now, |_, handle| {
+            if let Handle::Counter(counter) = handle {
+                counter.increment(by);
+            }
+        });
+    }
+
+    /// Records one value in a histogram.
+    #[inline]
+    pub(crate) fn record(self, instrument: Instrument, now: Age, value: f64) {
+        self.with(instrument, now, |_, handle| {
+            if let Handle::Histogram(histogram) = handle {
+                histogram.record(value);
+            }
+        });
+    }
+
     /// Does something with the handle of a series, if the instrument is recorded at all. The handle is
-    /// shared unless it is the slot's first.
+    /// shared unless it is the cell's first.
     #[inline]
     fn with<R>(
-        &self,
+        self,
         instrument: Instrument,
-        key: Key,
         now: Age,
         f: impl FnOnce(Option<&Arc<Handle>>, &Handle) -> R,
     ) -> Option<R> {
-        let series = self.config.series(instrument)?;
-        let key = key.masked(series.mask);
-        let slot = match self.slot(instrument, key)? {
-            Ok(slot) => slot,
-            Err(place) => match self.insert(instrument, series, place, key, now) {
-                Ok(slot) => slot,
-                Err(handle) => return Some(f(Some(&handle), &handle)),
-            },
+        let config = &*self.row.config;
+        let series = config.series(instrument)?;
+        let cell = self.slot.cells.get(instrument.cell())?;
+        let Some(first) = cell.first.get() else {
+            return match self.first(instrument, series, cell, now) {
+                Ok(first) => Some(f(None, first)),
+                Err(handle) => Some(f(Some(&handle), &handle)),
+            };
         };
         // Written at most once a second: a line that is only read stays in every core's cache.
-        if now.0.saturating_sub(slot.used.load(Ordering::Relaxed)) > self.config.touch_after.0 {
-            self.used_again(instrument, series, slot, now);
+        if now.0.saturating_sub(cell.used.load(Ordering::Relaxed)) > config.touch_after.0 {
+            self.used_again(instrument, series, cell, now);
         }
-        Some(match slot.renewed.get() {
-            None => f(None, &slot.first),
+        Some(match cell.renewed.get() {
+            None => f(None, first),
             Some(renewed) => {
                 let handle = renewed.load();
                 f(Some(&handle), &handle)
@@ -281,74 +327,39 @@ impl Row {
     }
 
     #[cold]
-    fn used_again(&self, instrument: Instrument, series: &Series, slot: &Slot, now: Age) {
-        let before = slot.used.swap(now.0, Ordering::Relaxed);
-        // Not where a request ends under another recorder than it started under.
-        if now.0.saturating_sub(before) > self.config.max_idle.0
-            && self.config.target.id() == self.recorder
-        {
-            slot.renew(self.config.register(instrument, series, self, slot.key));
-        }
-    }
-
-    /// The slot of this key, or the place where it is to be put.
-    #[inline]
-    fn slot(&self, instrument: Instrument, key: Key) -> Option<Result<&Slot, &Place<Slot>>> {
-        let spread = key.spread(instrument.index() as u64) >> (u64::BITS - SLOT_BITS);
-        let mut place = self.slots.get(spread as usize)?;
-        while let Some(slot) = place.get() {
-            if slot.key == key && slot.instrument == instrument {
-                return Some(Ok(slot));
-            }
-            place = &slot.next;
-        }
-        Some(Err(place))
+    fn register(self, instrument: Instrument, series: &Series) -> Handle {
+        let key = self.slot.key.masked(series.mask);
+        self.row.config.register(instrument, series, self.row, key)
     }
 
     #[cold]
-    fn insert<'a>(
-        &self,
+    fn first<'a>(
+        self,
         instrument: Instrument,
         series: &Series,
-        mut place: &'a Place<Slot>,
-        key: Key,
+        cell: &'a Cell,
         now: Age,
-    ) -> Result<&'a Slot, Arc<Handle>> {
-        let first = self.config.register(instrument, series, self, key);
+    ) -> Result<&'a Handle, Arc<Handle>> {
+        let handle = self.register(instrument, series);
         // A request may end where another recorder is the facade's than where it started. Its handle is
         // none of ours to keep.
-        if self.config.target.id() != self.recorder {
-            return Err(Arc::new(first));
+        if self.row.config.target.id() != self.row.recorder {
+            return Err(Arc::new(handle));
         }
-        let used = AtomicU64::new(now.0);
-        let (renewed, next) = (OnceLock::new(), OnceLock::new());
-        let mut made = Box::new(Slot {
-            instrument,
-            key,
-            first,
-            renewed,
-            used,
-            next,
-        });
-        loop {
-            let refused = place.set(made);
-            match (refused, place.get()) {
-                // Also if another thread was faster: its handle is one of the same series.
-                (_, Some(there)) if there.key == key && there.instrument == instrument => {
-                    return Ok(there);
-                }
-                (Err(back), Some(there)) => {
-                    made = back;
-                    place = &there.next;
-                }
-                (Err(back), None) => made = back,
-                (Ok(()), None) => {
-                    return Err(Arc::new(
-                        self.config.register(instrument, series, self, key),
-                    ));
-                }
-                (Ok(()), Some(there)) => return Ok(there),
-            }
+        cell.used.store(now.0, Ordering::Relaxed);
+        // Also if another thread was faster: its handle is one of the same series.
+        Ok(cell.first.get_or_init(|| handle))
+    }
+
+    #[cold]
+    fn used_again(self, instrument: Instrument, series: &Series, cell: &Cell, now: Age) {
+        let config = &*self.row.config;
+        let before = cell.used.swap(now.0, Ordering::Relaxed);
+        // Not where a request ends under another recorder than it started under.
+        if now.0.saturating_sub(before) > config.max_idle.0
+            && config.target.id() == self.row.recorder
+        {
+            cell.renew(self.register(instrument, series));
         }
     }
 }
@@ -363,6 +374,18 @@ impl Handle {
 }
 
 impl Slot {
+    #[cold]
+    fn new(moment: Moment, key: Key) -> Self {
+        Self {
+            moment,
+            key,
+            cells: <[Cell; Moment::CELLS]>::default(),
+            next: OnceLock::new(),
+        }
+    }
+}
+
+impl Cell {
     #[cold]
     fn renew(&self, handle: Handle) {
         let handle = Arc::new(handle);

@@ -16,7 +16,7 @@ use crate::{
     builder::{ClientGone, Protocol, StatusLabel},
     cache::{Age, Handle, Row},
     descriptor::Methods as RpcMethods,
-    instrument::{Dimension, Instrument},
+    instrument::{Dimension, Instrument, Moment},
     key::{Field, Key},
     label::{Label, Source, Values},
     method::Methods,
@@ -33,6 +33,8 @@ pub(crate) type Skip = Arc<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>;
 pub(crate) struct Config {
     pub(crate) protocol: Protocol,
     pub(crate) series: [Option<Series>; Instrument::ALL.len()],
+    /// The fields of a key that the labels of a moment's instruments need.
+    pub(crate) masks: [Key; Moment::COUNT],
     pub(crate) methods: Methods,
     pub(crate) labels: Vec<OwnLabel>,
     pub(crate) status: StatusLabel,
@@ -142,6 +144,14 @@ const METADATA: Metadata<'static> =
 impl Config {
     pub(crate) fn series(&self, instrument: Instrument) -> Option<&Series> {
         self.series.get(instrument.index())?.as_ref()
+    }
+
+    #[inline]
+    pub(crate) fn mask(&self, moment: Moment) -> Key {
+        self.masks
+            .get(moment as usize)
+            .copied()
+            .unwrap_or(Key::EMPTY)
     }
 
     pub(crate) fn has(&self, instrument: Instrument) -> bool {

@@ -121,10 +121,61 @@ impl Instrument {
         }
     }
 
+    /// When it is recorded, and so what with.
+    pub(crate) const fn moment(self) -> Moment {
+        self.place().0
+    }
+
+    /// The place among the instruments of its moment.
+    pub(crate) const fn cell(self) -> usize {
+        self.place().1
+    }
+
+    const fn place(self) -> (Moment, usize) {
+        match self {
+            Self::Active => (Moment::Start, 0),
+            Self::RpcStarted => (Moment::Start, 1),
+            Self::RpcInFlight => (Moment::Start, 2),
+            Self::TimeToHeaders => (Moment::Head, 0),
+            Self::ActiveStreams => (Moment::Head, 1),
+            Self::StreamBytes => (Moment::Course, 0),
+            Self::RpcReceived => (Moment::Course, 1),
+            Self::RpcSent => (Moment::Course, 2),
+            Self::LabelOverflow => (Moment::Course, 3),
+            Self::Requests => (Moment::End, 0),
+            Self::Duration => (Moment::End, 1),
+            Self::ResponseSize => (Moment::End, 2),
+            Self::RequestSize => (Moment::End, 3),
+            Self::StreamDuration => (Moment::RareEnd, 0),
+            Self::Upgrades => (Moment::RareEnd, 1),
+            Self::RpcHandled => (Moment::RpcEnd, 0),
+            Self::RpcDuration => (Moment::RpcEnd, 1),
+        }
+    }
+
     /// The place in a table with a row for each instrument.
     pub(crate) const fn index(self) -> usize {
         self as usize
     }
+}
+
+/// What is recorded together, from the same labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    Start,
+    Head,
+    Course,
+    End,
+    /// That of streams and upgrades.
+    RareEnd,
+    RpcEnd,
+}
+
+impl Moment {
+    pub(crate) const COUNT: usize = Self::RpcEnd as usize + 1;
+
+    /// How many instruments it has at most.
+    pub(crate) const CELLS: usize = 4;
 }
 
 impl fmt::Display for Instrument {

@@ -81,6 +81,12 @@ impl Key {
         Self([a & x, b & y])
     }
 
+    /// What either has.
+    pub(crate) const fn union(self, other: Self) -> Self {
+        let ([a, b], [x, y]) = (self.0, other.0);
+        Self([a | x, b | y])
+    }
+
     /// Spreads keys over buckets. What is hashed are small numbers of the program's own making.
     #[inline]
     pub(crate) const fn spread(self, seed: u64) -> u64 {

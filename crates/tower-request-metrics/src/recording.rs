@@ -11,6 +11,7 @@ use crate::{
     Instrument,
     cache::{Age, Handle, Raised, Row},
     config::{Config, SENT},
+    instrument::Moment,
     key::{Field, Key},
     messages::Messages,
     observer::Shared,
@@ -290,7 +291,8 @@ impl Recording {
         } else {
             key.set(Field::Status, config.status_id(end, Class::Success));
         }
-        row.add(Instrument::Requests, key, now, 1);
+        let at = row.at(Moment::End, key);
+        at.add(Instrument::Requests, now, 1);
         let seconds = now.seconds_since(self.started);
         let upgraded = end.ending() == Ending::Upgraded;
         if let Some(stream) = rare.and_then(|rare| rare.stream.as_ref()) {
@@ -301,17 +303,17 @@ impl Recording {
             }
             row.record(Instrument::StreamDuration, key, now, seconds);
         } else if !(upgraded && config.splits_streams) {
-            row.record(Instrument::Duration, key, now, seconds);
+            at.record(Instrument::Duration, now, seconds);
         }
         if upgraded {
             row.add(Instrument::Upgrades, key, now, 1);
         } else if end.status().is_some() {
-            row.record(Instrument::ResponseSize, key, now, size(end.bytes()));
+            at.record(Instrument::ResponseSize, now, size(end.bytes()));
         }
         let declared = Some(declared).filter(|bytes| *bytes != UNDECLARED);
         let counted = self.counter().and_then(|counter| counter.bytes());
         if let Some(bytes) = counted.or(declared) {
-            row.record(Instrument::RequestSize, key, now, size(bytes));
+            at.record(Instrument::RequestSize, now, size(bytes));
         }
     }
 
@@ -364,10 +366,10 @@ impl Recording {
         let mut key = self.key;
         key.set(Field::RpcCode, code as u16 + 1);
         key.set(Field::ErrorType, Config::error_id(end, class, Some(code)));
-        row.add(Instrument::RpcHandled, key, now, 1);
-        row.record(
+        let at = row.at(Moment::RpcEnd, key);
+        at.add(Instrument::RpcHandled, now, 1);
+        at.record(
             Instrument::RpcDuration,
-            key,
             now,
             now.seconds_since(self.started),
         );

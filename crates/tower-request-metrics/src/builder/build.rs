@@ -16,6 +16,7 @@ use crate::{
     config::{Config, From as Value, OwnLabel, Series},
     descriptor::{self, Methods as RpcMethods},
     error::Kind,
+    instrument::Moment,
     key::{CUSTOM_LABELS, Field, Key},
     method::Methods,
     preset,
@@ -80,10 +81,19 @@ impl RequestMetricsBuilder {
             let error = Field::ErrorType;
             series.mask.get(error) == error.max()
         });
+        let mut masks = [Key::EMPTY; Moment::COUNT];
+        for instrument in Instrument::ALL {
+            let series = series.get(instrument.index()).and_then(Option::as_ref);
+            let mask = masks.get_mut(instrument.moment() as usize);
+            if let (Some(series), Some(mask)) = (series, mask) {
+                *mask = mask.union(series.mask);
+            }
+        }
         let max_idle = self.max_idle.map_or(Age::FOREVER, Age::of);
         Config {
             protocol: self.protocol,
             series,
+            masks,
             classifies: has_errors || self.status == StatusLabel::Outcome,
             methods,
             labels: labels.collect(),
