@@ -1,5 +1,5 @@
-//! The cheapest recorder there can be: each instrument one or two atomic operations. What a layer costs
-//! above it is the layer's own.
+//! The cheapest recorder there can be: a series is found by the hash of its key, and an instrument is one
+//! atomic operation. What a layer costs above it is the layer's own.
 
 use std::sync::{
     Arc,
@@ -11,13 +11,36 @@ use metrics::{
     SharedString, Unit,
 };
 
-/// Keeps nothing but numbers.
-#[derive(Debug, Default)]
+/// Keeps nothing but numbers, and nothing of a key: two series may share a number.
+#[derive(Debug)]
 pub struct Bare {
-    /// The sum of all counters, to check that something was counted.
-    pub counted: Arc<AtomicU64>,
+    counters: Box<[Arc<AtomicU64>]>,
+    others: Box<[Arc<Cell>]>,
 }
 
+impl Bare {
+    /// Room for the series of this many routes. All of it is allocated now, none when a series is
+    /// registered.
+    pub fn new(routes: usize) -> Self {
+        let numbers = (routes * 16).next_power_of_two();
+        Self {
+            counters: (0..numbers).map(|_| Arc::default()).collect(),
+            others: (0..numbers).map(|_| Arc::default()).collect(),
+        }
+    }
+
+    /// The sum of all counters.
+    pub fn counted(&self) -> u64 {
+        let counts = self.counters.iter();
+        counts.map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+}
+
+fn of<'a, T>(numbers: &'a [T], key: &Key) -> &'a T {
+    &numbers[key.get_hash() as usize & (numbers.len() - 1)]
+}
+
+#[derive(Debug, Default)]
 struct Cell(AtomicU64);
 
 impl GaugeFn for Cell {
@@ -43,13 +66,13 @@ impl Recorder for Bare {
     fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
 
-    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
-        Counter::from_arc(Arc::clone(&self.counted))
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(Arc::clone(of(&self.counters, key)))
     }
-    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::from_arc(Arc::new(Cell(AtomicU64::new(0))))
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(Arc::clone(of(&self.others, key)))
     }
-    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
-        Histogram::from_arc(Arc::new(Cell(AtomicU64::new(0))))
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::from_arc(Arc::clone(of(&self.others, key)))
     }
 }

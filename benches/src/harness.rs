@@ -1,104 +1,182 @@
 //! Runs the sides of a comparison in turn, in one process, and tells what each costs.
 
-use std::time::Instant;
+use std::{rc::Rc, time::Instant};
 
 use test_support::alloc;
+
+use crate::backend::Backend;
 
 /// How much to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
-    /// How many times each side is measured; the sides take turns.
+    /// How often each side is measured at least; the sides take turns.
     pub rounds: usize,
-    /// Operations in one measurement.
+    /// Operations of each side in all.
     pub operations: usize,
+    /// Operations in one measurement. Short ones keep what is compared close in time.
+    pub batch: usize,
+}
+
+impl Effort {
+    /// As much, in measurements of no fewer operations than these.
+    pub fn in_batches_of(self, operations: usize) -> Self {
+        Self {
+            batch: self.batch.max(operations),
+            ..self
+        }
+    }
 }
 
 /// One side of a comparison.
 pub struct Side {
     name: String,
+    backend: Rc<dyn Backend>,
     run: Box<dyn FnMut(usize)>,
+    allocates_nothing: bool,
 }
 
 impl Side {
     /// A side whose `run(n)` does `n` operations.
-    pub fn new(name: impl Into<String>, run: impl FnMut(usize) + 'static) -> Self {
+    pub fn new(
+        name: impl Into<String>,
+        backend: Rc<dyn Backend>,
+        run: impl FnMut(usize) + 'static,
+    ) -> Self {
         Self {
             name: name.into(),
+            backend,
             run: Box::new(run),
+            allocates_nothing: false,
         }
     }
+
+    /// It is a broken contract if it allocates more than the floor, unless the backend does.
+    pub fn allocates_nothing(mut self) -> Self {
+        self.allocates_nothing = !self.backend.allocates();
+        self
+    }
 }
 
-/// What one side costs an operation.
-#[derive(Clone, Debug)]
-pub struct Cost {
+/// What one side cost.
+struct Cost {
     name: String,
-    /// Nanoseconds, a value a round, ascending.
+    /// Nanoseconds an operation, a value a round.
     nanos: Vec<f64>,
-    allocations: f64,
+    /// Allocations of all rounds.
+    allocations: u64,
+    allocates_nothing: bool,
 }
 
-impl Cost {
-    fn median(&self) -> f64 {
-        self.nanos[self.nanos.len() / 2]
-    }
-
-    fn minimum(&self) -> f64 {
-        self.nanos[0]
-    }
+/// What a comparison showed.
+pub struct Costs {
+    title: String,
+    sides: Vec<Cost>,
+    /// Operations of each side, in all rounds.
+    operations: usize,
 }
 
-/// Measures the sides, interleaved, so that what else the machine does falls on all of them.
-pub fn measure(mut sides: Vec<Side>, effort: Effort) -> Vec<Cost> {
+/// Measures the sides, interleaved, so that what else the machine does falls on all of them: first the
+/// bare service, then the floor, then the peer, then the others.
+pub fn measure(title: impl Into<String>, mut sides: Vec<Side>, effort: Effort) -> Costs {
     let mut costs: Vec<_> = sides
         .iter()
         .map(|side| Cost {
             name: side.name.clone(),
             nanos: Vec::new(),
-            allocations: 0.0,
+            allocations: 0,
+            allocates_nothing: side.allocates_nothing,
         })
         .collect();
-    for side in &mut sides {
-        (side.run)(effort.operations / 10 + 1);
-    }
-    let operations = effort.operations as f64;
-    for _ in 0..effort.rounds {
-        for (side, cost) in sides.iter_mut().zip(&mut costs) {
+    let rounds = effort.rounds.max(effort.operations / effort.batch);
+    for round in 0..=rounds {
+        let turn = sides.iter_mut().zip(&mut costs).map(|(side, cost)| {
             let start = Instant::now();
-            let counted = alloc::count(|| (side.run)(effort.operations));
-            cost.nanos
-                .push(start.elapsed().as_nanos() as f64 / operations);
-            cost.allocations = counted.allocations as f64 / operations;
+            let counted = alloc::count(|| side.backend.within(&mut || (side.run)(effort.batch)));
+            let nanos = start.elapsed().as_nanos() as f64 / effort.batch as f64;
+            side.backend.upkeep();
+            // The first round is there to warm up.
+            if round > 0 {
+                cost.nanos.push(nanos);
+                cost.allocations += counted.allocations;
+            }
+        });
+        // There and back, so that no side always has the same neighbour.
+        if round % 2 == 0 {
+            turn.for_each(drop);
+        } else {
+            turn.rev().for_each(drop);
         }
     }
-    for cost in &mut costs {
-        cost.nanos.sort_by(f64::total_cmp);
+    for side in &sides {
+        if let Some(recorded) = side.backend.recorded() {
+            let run = (rounds + 1) * effort.batch;
+            assert_eq!(recorded, run as u64, "{} did not record all", side.name);
+        }
     }
-    costs
+    Costs {
+        title: title.into(),
+        sides: costs,
+        operations: rounds * effort.batch,
+    }
 }
 
-/// Prints each side, what it adds to the first (the floor), and its ratio to the last (the peer).
-pub fn print(group: &str, operation: &str, costs: &[Cost]) {
-    let (Some(floor), Some(peer)) = (costs.first(), costs.last()) else {
-        return;
-    };
-    println!("\n{group}: nanoseconds and allocations a {operation}, one thread");
-    println!(
-        "  {:<52} {:>9} {:>9} {:>9} {:>10} {:>8} {:>9}",
-        "", "median", "minimum", "allocs", "+ns", "+allocs", "of peer"
-    );
-    for cost in costs {
-        let added = cost.median() - floor.median();
-        let of_peer = added / (peer.median() - floor.median());
+impl Costs {
+    /// Prints each side: what it adds to the bare service, and to the floor, and how much of what the
+    /// peer adds that is.
+    pub fn print(&self) {
+        let [bare, floor, peer, ..] = &self.sides[..] else {
+            return;
+        };
+        println!("\n{}", self.title);
         println!(
-            "  {:<52} {:>9.0} {:>9.0} {:>9.1} {:>+10.0} {:>+8.1} {:>9.2}",
-            cost.name,
-            cost.median(),
-            cost.minimum(),
-            cost.allocations,
-            added,
-            cost.allocations - floor.allocations,
-            of_peer,
+            "  {:<52} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+            "", "ns", "+bare", "+allocs", "of peer", "+floor", "±", "+allocs", "of peer"
         );
+        for side in &self.sides {
+            let [low, added, high] = side.above(floor);
+            println!(
+                "  {:<52} {:>8.0} {:>+8.0} {:>+8.1} {:>8.3} {:>+8.0} {:>8.0} {:>+8.1} {:>8.3}",
+                side.name,
+                quartiles(side.nanos.clone())[1],
+                side.above(bare)[1],
+                self.allocations_above(side, bare),
+                side.above(bare)[1] / peer.above(bare)[1],
+                added,
+                (high - low) / 2.0,
+                self.allocations_above(side, floor),
+                added / peer.above(floor)[1],
+            );
+        }
     }
+
+    /// The nanoseconds that the side of this name adds to the floor.
+    pub fn added(&self, name: &str) -> f64 {
+        let side = self.sides.iter().find(|side| side.name == name);
+        side.expect("the side was measured").above(&self.sides[1])[1]
+    }
+
+    /// The sides that allocate, though they must not.
+    pub fn allocating(&self) -> impl Iterator<Item = String> {
+        let floor = self.sides[1].allocations;
+        let sides = self.sides.iter();
+        let sides = sides.filter(move |side| side.allocates_nothing && side.allocations > floor);
+        sides.map(|side| format!("{}: {}", self.title, side.name))
+    }
+
+    fn allocations_above(&self, side: &Cost, other: &Cost) -> f64 {
+        (side.allocations as f64 - other.allocations as f64) / self.operations as f64
+    }
+}
+
+impl Cost {
+    /// What an operation costs above `other`: the quartiles of the differences within each round.
+    fn above(&self, other: &Self) -> [f64; 3] {
+        let pairs = self.nanos.iter().zip(&other.nanos);
+        quartiles(pairs.map(|(own, other)| own - other).collect())
+    }
+}
+
+fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
+    values.sort_by(f64::total_cmp);
+    [1, 2, 3].map(|quarter| values[values.len() * quarter / 4])
 }

@@ -1,9 +1,13 @@
 //! Overhead against the peers, side by side in one process. Run by `cargo xtask bench`.
 
+mod backend;
 mod bare;
 mod groups;
 mod harness;
 mod route;
+mod versions;
+
+use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
@@ -14,8 +18,11 @@ static ALLOCATOR: test_support::alloc::CountingAllocator = test_support::alloc::
 
 /// Measures what the layers cost a request, beside their peers, in turn and in one process.
 ///
-/// The floor is a layer that only wraps the response body; `+ns` and `+allocs` are above it, and `of
-/// peer` is the ratio of what a side adds to what the last side adds.
+/// The floor is a layer that only wraps the response body; `+bare` is what a side adds to no layer at all,
+/// `+floor` what it adds to the floor: medians of the differences within each round, with half the
+/// distance of their quartiles; `of peer` is how much of what the first peer adds that is.
+///
+/// Fails if a layer allocates that must not. Times are only printed.
 #[derive(Debug, Parser)]
 struct Cli {
     /// Measure only this group
@@ -32,24 +39,32 @@ enum Group {
     JsonLine,
 }
 
-fn main() {
+fn main() -> ExitCode {
     let Cli { group, quick } = Cli::parse();
     let effort = if quick {
         Effort {
             rounds: 3,
-            operations: 2_000,
+            operations: 10_000,
+            batch: 500,
         }
     } else {
         Effort {
-            rounds: 15,
-            operations: 50_000,
+            rounds: 41,
+            operations: 400_000,
+            batch: 2_000,
         }
     };
     let chosen = |candidate| group.is_none_or(|group| group == candidate);
+    let mut kept = true;
     if chosen(Group::RequestMetrics) {
-        groups::request_metrics::run(effort);
+        kept &= groups::request_metrics::run(effort);
     }
     if chosen(Group::JsonLine) {
         groups::json_line::run(effort);
+    }
+    if kept {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }

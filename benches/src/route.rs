@@ -1,7 +1,8 @@
-//! The route that the comparisons call: an axum handler behind whatever is compared.
+//! The service that the comparisons call, and the calls.
 
 use std::{
     convert::Infallible,
+    fmt::Debug,
     future::Future,
     pin::pin,
     task::{Context, Poll, Waker},
@@ -10,15 +11,23 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    extract::Request,
     routing::{RouterIntoService, get},
 };
-use http_body_util::BodyExt as _;
-use tower::Service as _;
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt as _, Full};
+use tower::Service;
 
-/// `GET /api/v1/scans/{id}`, which answers two bytes.
-pub fn router() -> Router {
-    Router::new().route("/api/v1/scans/{id}", get(async || "ok"))
+/// The templates of this many routes.
+pub fn templates(routes: usize) -> impl Iterator<Item = String> {
+    (0..routes).map(|route| format!("/api/v1/scans{route}/{{id}}"))
+}
+
+/// This many routes, each of which answers two bytes.
+pub fn router(routes: usize) -> Router {
+    templates(routes).fold(Router::new(), |router, template| {
+        router.route(&template, get(async || "ok"))
+    })
 }
 
 /// What a server would call: with its state, so that axum does not clone the route for each request.
@@ -26,24 +35,61 @@ pub fn service(router: Router) -> RouterIntoService<Body> {
     router.with_state(()).into_service()
 }
 
-/// Sends requests and reads the answers to their end.
-pub fn requests(service: &mut RouterIntoService<Body>, count: usize) {
-    for _ in 0..count {
-        let request = Request::builder()
-            .uri("/api/v1/scans/42")
-            .body(Body::empty());
-        let request = request.expect("the request is well-formed");
-        let answer = async {
-            let response: Result<_, Infallible> = service.call(request).await;
-            let Ok(response) = response;
-            response
-                .into_body()
-                .collect()
-                .await
-                .expect("the body has no error")
-                .to_bytes()
-        };
-        assert_eq!(now(answer), "ok");
+/// A service as one writes it for hyper, which answers two bytes to everything.
+pub async fn plain(_: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(Response::new(Full::from("ok")))
+}
+
+/// Requests to the routes in turn.
+pub struct Requests {
+    targets: Vec<Uri>,
+    next: usize,
+}
+
+impl Requests {
+    pub fn new(routes: usize) -> Self {
+        let targets = (0..routes).map(|route| {
+            // Neighbours in time are no neighbours in memory. The stride is prime to the powers of ten.
+            let path = format!("/api/v1/scans{}/42", route * 7919 % routes);
+            path.parse().expect("the target is well-formed")
+        });
+        Self {
+            targets: targets.collect(),
+            next: 0,
+        }
+    }
+
+    /// Sends this many, as hyper-util does: each to a clone of the service, and each answer is read to the
+    /// end that its body tells of.
+    pub fn send<S, B, R>(&mut self, service: &S, count: usize)
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone,
+        S::Error: Debug,
+        B: Default,
+        R: http_body::Body,
+        R::Error: Debug,
+    {
+        for _ in 0..count {
+            let mut request = Request::new(B::default());
+            *request.uri_mut() = self.targets[self.next].clone();
+            self.next = (self.next + 1) % self.targets.len();
+            let exchange = async {
+                let response = service
+                    .clone()
+                    .call(request)
+                    .await
+                    .expect("the service answers");
+                assert_eq!(response.status(), 200);
+                let mut body = pin!(response.into_body());
+                while !body.is_end_stream() {
+                    let Some(frame) = body.frame().await else {
+                        break;
+                    };
+                    assert!(frame.expect("the body has no error").is_data());
+                }
+            };
+            now(exchange);
+        }
     }
 }
 
@@ -55,6 +101,6 @@ fn now<F: Future>(future: F) -> F::Output {
         .poll(&mut Context::from_waker(Waker::noop()))
     {
         Poll::Ready(output) => output,
-        Poll::Pending => panic!("the route waits for something"),
+        Poll::Pending => panic!("the service waits for something"),
     }
 }

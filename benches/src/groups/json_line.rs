@@ -2,91 +2,115 @@
 
 use std::{
     io::{self, Write},
+    rc::Rc,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
 use axum::Router;
 use tower_http::{
     metrics::InFlightRequestsLayer,
-    trace::{DefaultOnResponse, TraceLayer},
+    trace::{DefaultMakeSpan, DefaultOnResponse, TraceLayer},
 };
 use tower_json_logging::{JsonLayer, JsonLoggingLayer};
 use tracing::{Dispatch, Level, dispatcher};
-use tracing_subscriber::{Layer as _, filter::LevelFilter, layer::SubscriberExt as _};
+use tracing_subscriber::{Registry, filter::LevelFilter, layer::SubscriberExt as _};
 
 use crate::{
+    backend::Backend,
     harness::{self, Effort, Side},
-    route,
+    route::{self, Requests},
+    versions,
 };
 
-/// Compares, after checking that both sides wrote a line for each request.
+/// Compares.
 pub fn run(effort: Effort) {
     let (in_flight, _counter) = InFlightRequestsLayer::pair();
     let ours = Lines::default();
     let peer = Lines::default();
+    let json = tracing_subscriber::fmt::layer().json().with_writer({
+        let writer = peer.clone();
+        move || writer.clone()
+    });
+    let trace = TraceLayer::new_for_http()
+        .make_span_with(DefaultMakeSpan::new().level(Level::INFO))
+        .on_response(DefaultOnResponse::new().level(Level::INFO));
+    let tower_http = versions::named("tower-http");
     let sides = vec![
-        Side::new("tower-http 0.7.1 InFlightRequests (the floor)", {
-            let mut service = route::service(route::router().layer(in_flight));
-            move |n| route::requests(&mut service, n)
-        }),
-        logged("tower-json-logging", &ours, {
-            let writer = ours.clone();
-            let layer = JsonLayer::new(move || writer.clone()).with_filter(LevelFilter::INFO);
-            (
-                Dispatch::new(tracing_subscriber::registry().with(layer)),
-                |router: Router| router.layer(JsonLoggingLayer::new()),
-            )
-        }),
-        logged(
-            "tower-http 0.7.1 Trace, tracing-subscriber 0.3.23 json",
-            &peer,
-            {
-                let writer = peer.clone();
-                let layer = tracing_subscriber::fmt::layer()
-                    .json()
-                    .with_writer(move || writer.clone())
-                    .with_filter(LevelFilter::INFO);
-                (
-                    Dispatch::new(tracing_subscriber::registry().with(layer)),
-                    |router: Router| {
-                        let trace = TraceLayer::new_for_http()
-                            .make_span_with(
-                                tower_http::trace::DefaultMakeSpan::new().level(Level::INFO),
-                            )
-                            .on_response(DefaultOnResponse::new().level(Level::INFO));
-                        router.layer(trace)
-                    },
-                )
-            },
+        side("bare", (), route::router(1)),
+        side(
+            format!("{tower_http} InFlightRequests (the floor)"),
+            (),
+            route::router(1).layer(in_flight),
+        ),
+        side(
+            format!(
+                "{tower_http} Trace, {} json",
+                versions::named("tracing-subscriber")
+            ),
+            Logged::new(json, peer),
+            route::router(1).layer(trace),
+        ),
+        side(
+            "tower-json-logging",
+            Logged::new(
+                JsonLayer::new({
+                    let writer = ours.clone();
+                    move || writer.clone()
+                }),
+                ours,
+            ),
+            route::router(1).layer(JsonLoggingLayer::new()),
         ),
     ];
-    let costs = harness::measure(sides, effort);
-    harness::print("json-line", "request", &costs);
+    harness::measure(
+        "json-line: nanoseconds and allocations a request, one thread",
+        sides,
+        effort,
+    )
+    .print();
 }
 
-fn logged(
-    name: &str,
-    lines: &Lines,
-    (dispatch, layered): (Dispatch, impl Fn(Router) -> Router),
-) -> Side {
-    let mut service = route::service(layered(route::router()));
-    dispatcher::with_default(&dispatch, || route::requests(&mut service, 7));
-    assert_eq!(
-        lines.0.load(Ordering::Relaxed),
-        7,
-        "{name} did not write a line for each request"
-    );
-    Side::new(name, move |n| {
-        dispatcher::with_default(&dispatch, || route::requests(&mut service, n));
-    })
+fn side(name: impl Into<String>, backend: impl Backend + 'static, router: Router) -> Side {
+    let service = route::service(router);
+    let mut requests = Requests::new(1);
+    Side::new(name, Rc::new(backend), move |n| requests.send(&service, n))
+}
+
+/// A subscriber, and the lines that it wrote.
+struct Logged {
+    dispatch: Dispatch,
+    lines: Lines,
+}
+
+impl Logged {
+    fn new<L>(layer: L, lines: Lines) -> Self
+    where
+        L: tracing_subscriber::Layer<Registry> + Send + Sync,
+    {
+        let layer = layer.with_filter(LevelFilter::INFO);
+        Self {
+            dispatch: Dispatch::new(tracing_subscriber::registry().with(layer)),
+            lines,
+        }
+    }
+}
+
+impl Backend for Logged {
+    fn within(&self, work: &mut dyn FnMut()) {
+        dispatcher::with_default(&self.dispatch, work);
+    }
+
+    fn recorded(&self) -> Option<u64> {
+        Some(self.lines.0.load(Ordering::Relaxed))
+    }
 }
 
 /// Counts lines, and throws them away.
 #[derive(Clone, Default)]
-struct Lines(Arc<AtomicUsize>);
+struct Lines(Arc<AtomicU64>);
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

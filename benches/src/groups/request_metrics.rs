@@ -1,89 +1,290 @@
-//! Request metrics inside an axum router, on one recorder each.
+//! Request metrics inside an axum router, outside of it, and around a plain hyper service.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{fmt::Debug, rc::Rc};
 
-use axum::Router;
-use axum_prometheus::PrometheusMetricLayerBuilder;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use axum_prometheus::{PrometheusMetricLayer, PrometheusMetricLayerBuilder};
+use http::{Request, Response};
+use opentelemetry::{global, metrics::MeterProvider as _};
+use tower::{Layer as _, Service, service_fn};
 use tower_http::metrics::InFlightRequestsLayer;
 use tower_observe::ObserveLayer;
-use tower_request_metrics::{RequestMetrics, RequestMetricsLayer};
+use tower_request_metrics::{RequestMetrics, RequestMetricsLayer, RouteTable, RouteTagLayer};
 
 use crate::{
+    backend::{Backend, OpenTelemetry, Prometheus},
     bare::Bare,
-    harness::{self, Effort, Side},
-    route,
+    harness::{self, Costs, Effort, Side},
+    route::{self, Requests},
+    versions,
 };
 
-/// Compares, after checking that both sides counted the same.
-pub fn run(effort: Effort) {
-    let (in_flight, _counter) = InFlightRequestsLayer::pair();
-    let sides = vec![
-        Side::new("tower-http 0.7.1 InFlightRequests (the floor)", {
-            let mut service = route::service(route::router().layer(in_flight));
-            move |n| route::requests(&mut service, n)
-        }),
-        Side::new("tower-observe, observing nothing", {
-            let layer = ObserveLayer::new(());
-            let mut service = route::service(route::router().layer(layer));
-            move |n| route::requests(&mut service, n)
-        }),
-        Side::new("tower-request-metrics, bare-atomic recorder", {
-            let recorder = Arc::new(Bare::default());
-            let metrics = RequestMetrics::builder().recorder(recorder.clone()).build();
-            let layer = RequestMetricsLayer::from(metrics.expect("the defaults can be built"));
-            let mut service = route::service(route::router().layer(layer));
-            route::requests(&mut service, 7);
-            assert_eq!(recorder.counted.load(Ordering::Relaxed), 7);
-            move |n| route::requests(&mut service, n)
-        }),
-        recorded("tower-request-metrics", "api_requests_total", |router| {
-            router.layer(RequestMetricsLayer::new())
-        }),
-        recorded(
-            "axum-prometheus 0.10.1",
-            "axum_http_requests_total",
-            |router| {
-                let layer = PrometheusMetricLayerBuilder::new()
-                    .no_initialize_metrics()
-                    .build();
-                router.layer(layer)
-            },
-        ),
-    ];
-    let costs = harness::measure(sides, effort);
-    harness::print("request-metrics", "request", &costs);
-}
+const OURS: &str = "tower-request-metrics";
+const OURS_WITH_TABLE: &str = "tower-request-metrics, RouteTable";
 
-fn recorded(name: &str, counter: &'static str, layered: impl Fn(Router) -> Router) -> Side {
-    let recorder = PrometheusBuilder::new().build_recorder();
-    let handle = recorder.handle();
-    let mut service =
-        metrics::with_local_recorder(&recorder, || route::service(layered(route::router())));
-    check(&recorder, &handle, counter, |n| {
-        route::requests(&mut service, n)
+// The counters that tell the requests.
+const COUNTER: &str = "api_requests_total";
+const PEER_COUNTER: &str = "axum_http_requests_total";
+
+const COMPILED: [&str; 10] = [
+    "axum",
+    "axum-metrics",
+    "axum-prometheus",
+    "metrics",
+    "metrics-exporter-prometheus",
+    "opentelemetry",
+    "opentelemetry-instrumentation-tower",
+    "opentelemetry_sdk",
+    "tower-http",
+    "tower-otel",
+];
+
+/// Where the layers are, on how many routes, and what they record into.
+type Case = (
+    &'static str,
+    usize,
+    Recorder,
+    fn(usize, Recorder) -> Vec<Side>,
+);
+
+/// Makes what a side records into, for this many routes, and with a counter of this name.
+type Recorder = fn(usize, &'static str) -> Rc<dyn Backend>;
+
+const CASES: [Case; 9] = [
+    ("inside an axum router, bare atomics", 1, bare, inside),
+    ("inside an axum router, bare atomics", 100, bare, inside),
+    ("inside an axum router, bare atomics", 10_000, bare, inside),
+    ("outside of the router, bare atomics", 1, bare, outside),
+    ("outside of the router, bare atomics", 100, bare, outside),
+    ("outside of the router, bare atomics", 10_000, bare, outside),
+    ("around a hyper service, bare atomics", 1, bare, plain),
+    (
+        "inside an axum router, metrics-exporter-prometheus",
+        1,
+        exporter,
+        inside,
+    ),
+    (
+        "outside of the router, metrics-exporter-prometheus",
+        1,
+        exporter,
+        outside,
+    ),
+];
+
+/// Compares. Whether nothing of ours allocated that must not.
+pub fn run(effort: Effort) -> bool {
+    println!("request-metrics: nanoseconds and allocations a request, one thread");
+    for package in COMPILED {
+        println!("  {}", versions::named(package));
+    }
+    let costs = CASES.map(|(place, routes, recorder, sides)| {
+        let title = format!(
+            "{place}, {routes} {}",
+            if routes == 1 { "route" } else { "routes" }
+        );
+        let costs = harness::measure(title, sides(routes, recorder), effort.in_batches_of(routes));
+        costs.print();
+        costs
     });
-    Side::new(name, move |n| {
-        metrics::with_local_recorder(&recorder, || route::requests(&mut service, n));
-        // Outside of what a request pays, but it keeps the memory of the samples bounded.
-        handle.run_upkeep();
-    })
+    let [
+        in_1,
+        in_100,
+        in_10_000,
+        out_1,
+        out_100,
+        out_10_000,
+        _,
+        in_exporter,
+        out_exporter,
+    ] = &costs;
+
+    println!(
+        "\nwhat ours adds to the floor, as a part of what axum-prometheus adds in a router with its own \
+         recorder, metrics-exporter-prometheus"
+    );
+    let peer = in_exporter.added(&axum_prometheus());
+    for (recorder, inner, outer) in [
+        ("bare atomics", in_1, out_1),
+        ("metrics-exporter-prometheus", in_exporter, out_exporter),
+    ] {
+        for (place, part, added) in [
+            ("inside", 7.0, inner.added(OURS)),
+            ("outside", 9.0, outer.added(OURS_WITH_TABLE)),
+        ] {
+            let measured = added / peer;
+            println!(
+                "contract: {place}, {recorder}: <= 1/{part} = {:.3}, measured {measured:.3} ({added:.0} of {peer:.0} ns)",
+                1.0 / part,
+            );
+        }
+    }
+    for (place, name, routes) in [
+        ("inside", OURS, [in_1, in_100, in_10_000]),
+        ("outside", OURS_WITH_TABLE, [out_1, out_100, out_10_000]),
+    ] {
+        let [one, hundred, many] = routes.map(|costs| costs.added(name));
+        println!(
+            "flat: {place}: {one:.0} ns with 1 route, {hundred:.0} with 100, {many:.0} with 10,000"
+        );
+    }
+    let allocating: Vec<_> = costs.iter().flat_map(Costs::allocating).collect();
+    match &allocating[..] {
+        [] => println!("contract: no allocation: kept"),
+        sides => println!("contract: no allocation: BROKEN\n  {}", sides.join("\n  ")),
+    }
+    allocating.is_empty()
 }
 
-fn check(
-    recorder: &PrometheusRecorder,
-    handle: &PrometheusHandle,
-    counter: &str,
-    mut run: impl FnMut(usize),
-) {
-    metrics::with_local_recorder(recorder, || run(7));
-    let page = handle.render();
-    let counted: Vec<_> = page
-        .lines()
-        .filter(|line| line.starts_with(counter))
-        .collect();
-    assert!(
-        matches!(counted[..], [line] if line.ends_with(" 7") && line.contains("/api/v1/scans/{id}")),
-        "{counter} did not count 7 requests of the route: {counted:?}"
-    );
+fn bare(routes: usize, _: &'static str) -> Rc<dyn Backend> {
+    Rc::new(Bare::new(routes))
+}
+
+fn exporter(_: usize, requests: &'static str) -> Rc<dyn Backend> {
+    Rc::new(Prometheus::new(requests))
+}
+
+fn inside(routes: usize, recorder: Recorder) -> Vec<Side> {
+    let router = || route::router(routes);
+    let side = |name: &str, backend, router| side(name, backend, routes, route::service(router));
+    let mut sides = vec![
+        side("bare", Rc::new(()), router()),
+        side(&floor(), Rc::new(()), router().layer(in_flight())),
+        side(
+            &axum_prometheus(),
+            recorder(routes, PEER_COUNTER),
+            router().layer(prometheus()),
+        ),
+        side(
+            "tower-observe, observing nothing",
+            Rc::new(()),
+            router().layer(ObserveLayer::new(())),
+        )
+        .allocates_nothing(),
+        side(
+            OURS,
+            recorder(routes, COUNTER),
+            router().layer(ours(routes, None)),
+        )
+        .allocates_nothing(),
+    ];
+    if routes == 1 {
+        let metrics = axum_metrics::MetricLayer::default();
+        let instrumentation = Rc::new(OpenTelemetry::new());
+        global::set_meter_provider(instrumentation.provider().clone());
+        let instrumentation_layer =
+            opentelemetry_instrumentation_tower::http::server::LayerBuilder::builder()
+                .with_tracing(false)
+                .build();
+        let instrumentation_layer = instrumentation_layer.expect("the defaults can be built");
+        let otel = Rc::new(OpenTelemetry::new());
+        let otel_layer = tower_otel::metrics::HttpLayer::server(&otel.provider().meter("benches"));
+        sides.extend([
+            side(
+                &versions::named("axum-metrics"),
+                recorder(routes, "http_requests_total"),
+                router().layer(metrics),
+            ),
+            side(
+                &versions::named("opentelemetry-instrumentation-tower"),
+                instrumentation,
+                router().layer(instrumentation_layer),
+            ),
+            side(
+                &versions::named("tower-otel"),
+                otel,
+                router().layer(otel_layer),
+            ),
+        ]);
+    }
+    sides
+}
+
+fn outside(routes: usize, recorder: Recorder) -> Vec<Side> {
+    let router = || route::service(route::router(routes));
+    let tagged = || route::service(route::router(routes).route_layer(RouteTagLayer::new()));
+    let table = RouteTable::new(route::templates(routes)).expect("the templates are well-formed");
+    vec![
+        side("bare", Rc::new(()), routes, router()),
+        side(&floor(), Rc::new(()), routes, in_flight().layer(router())),
+        // Which has no other label here than the path.
+        side(
+            &axum_prometheus(),
+            recorder(routes, PEER_COUNTER),
+            routes,
+            prometheus().layer(router()),
+        ),
+        side(
+            OURS_WITH_TABLE,
+            recorder(routes, COUNTER),
+            routes,
+            ours(routes, Some(table)).layer(router()),
+        )
+        .allocates_nothing(),
+        side(
+            "tower-request-metrics, RouteTagLayer",
+            recorder(routes, COUNTER),
+            routes,
+            ours(routes, None).layer(tagged()),
+        ),
+    ]
+}
+
+fn plain(routes: usize, recorder: Recorder) -> Vec<Side> {
+    let service = || service_fn(route::plain);
+    let table = RouteTable::new(route::templates(routes)).expect("the templates are well-formed");
+    vec![
+        side("bare", Rc::new(()), routes, service()),
+        side(&floor(), Rc::new(()), routes, in_flight().layer(service())),
+        side(
+            &axum_prometheus(),
+            recorder(routes, PEER_COUNTER),
+            routes,
+            prometheus().layer(service()),
+        ),
+        side(
+            OURS_WITH_TABLE,
+            recorder(routes, COUNTER),
+            routes,
+            ours(routes, Some(table)).layer(service()),
+        )
+        .allocates_nothing(),
+    ]
+}
+
+fn side<S, B, R>(name: &str, backend: Rc<dyn Backend>, routes: usize, service: S) -> Side
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + 'static,
+    S::Error: Debug,
+    B: Default,
+    R: http_body::Body,
+    R::Error: Debug,
+{
+    let mut requests = Requests::new(routes);
+    Side::new(name, backend, move |n| requests.send(&service, n))
+}
+
+fn floor() -> String {
+    versions::named("tower-http") + " InFlightRequests (the floor)"
+}
+
+fn in_flight() -> InFlightRequestsLayer {
+    InFlightRequestsLayer::pair().0
+}
+
+fn axum_prometheus() -> String {
+    versions::named("axum-prometheus")
+}
+
+fn prometheus() -> PrometheusMetricLayer<'static> {
+    PrometheusMetricLayerBuilder::new()
+        .no_initialize_metrics()
+        .build()
+}
+
+fn ours(routes: usize, table: Option<RouteTable>) -> RequestMetricsLayer {
+    let mut builder = RequestMetrics::builder().max_routes(routes);
+    if let Some(table) = table {
+        builder = builder.routes(table);
+    }
+    builder.build().expect("the defaults can be built").into()
 }

@@ -28,6 +28,9 @@ pub struct Spec {
     pub labels: Vec<Cow<'static, str>>,
     /// The upper bounds of a histogram's buckets, ascending, without `+Inf`. Empty otherwise.
     pub buckets: Vec<f64>,
+    /// How many series there may be, if that is not for the exporter to say: for a layer whose own limits
+    /// allow more than is usual.
+    pub max_series: Option<usize>,
 }
 
 impl Spec {
@@ -58,6 +61,7 @@ impl Spec {
             help,
             labels: Vec::new(),
             buckets: Vec::new(),
+            max_series: None,
         }
     }
 
@@ -82,6 +86,13 @@ impl Spec {
     #[must_use]
     pub fn buckets(mut self, buckets: impl Into<Vec<f64>>) -> Self {
         self.buckets = buckets.into();
+        self
+    }
+
+    /// Sets how many series there may be.
+    #[must_use]
+    pub const fn max_series(mut self, series: usize) -> Self {
+        self.max_series = Some(series);
         self
     }
 }

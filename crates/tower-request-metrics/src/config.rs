@@ -263,9 +263,31 @@ impl Config {
             };
             spec.unit = instrument.unit();
             let labels = series.labels.iter().map(|(_, name)| name.to_string());
-            Some(spec.labels(labels).buckets(series.buckets.clone()))
+            let spec = spec.labels(labels).buckets(series.buckets.clone());
+            Some(spec.max_series(self.max_series(series)))
         });
         specs.collect()
+    }
+
+    /// How many series an instrument can have: what its labels allow, the most usual statuses and errors
+    /// taken for all. An exporter need not fear more, as no client chooses a value.
+    fn max_series(&self, series: &Series) -> usize {
+        const STATUSES: usize = 16;
+        const ERRORS: usize = 8;
+        const FEW: usize = 4;
+        let values = series.labels.iter().map(|(from, _)| match from {
+            From::Own(index) => self.labels.get(*index).map_or(1, |own| own.values.most() + 1),
+            From::Dimension(dimension) => match dimension {
+                Dimension::Route | Dimension::RpcMethod => self.max_routes + 1,
+                Dimension::Method => self.methods.count() + 1,
+                Dimension::Status | Dimension::RpcCode => STATUSES,
+                Dimension::ErrorType => ERRORS,
+                // The method's own.
+                Dimension::RpcService | Dimension::RpcType | Dimension::RpcSystem => 1,
+                _ => FEW,
+            },
+        });
+        values.fold(1, usize::saturating_mul)
     }
 
     /// What a label says; `None` leaves the label out.

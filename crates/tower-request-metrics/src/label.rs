@@ -205,6 +205,12 @@ impl Values {
         !self.fixed
     }
 
+    /// How many values are told apart at most.
+    pub(crate) fn most(&self) -> usize {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if self.fixed { known.texts.len() } else { self.max }
+    }
+
     pub(crate) fn text(&self, id: u16) -> SharedString {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let text = usize::from(id)

@@ -35,6 +35,11 @@ impl Methods {
         Ok(Self { own: Some(own) })
     }
 
+    /// How many methods are known.
+    pub(crate) fn count(&self) -> usize {
+        self.own.as_ref().map_or(STANDARD.len(), Vec::len)
+    }
+
     /// A number from 1 for a known method.
     #[inline]
     pub(crate) fn id(&self, method: &Method) -> u16 {

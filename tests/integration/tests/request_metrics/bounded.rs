@@ -218,3 +218,16 @@ fn what_is_skipped_leaves_no_series() {
     finish(&mut service, request("/metrics").body(()).unwrap());
     assert_eq!(scene.sum("api_requests_total"), 1.0);
 }
+
+#[test]
+fn an_exporter_is_told_how_many_series_there_may_be() {
+    let scene = Scene::with(|builder| builder.max_routes(100));
+    let specs = scene.layer.specs();
+    let most = |name: &str| {
+        let spec = specs.iter().find(|spec| spec.name == name);
+        spec.unwrap().max_series
+    };
+    // Routes and `_OTHER`; methods and `_OTHER`; statuses.
+    assert_eq!(most("api_requests_total"), Some(101 * 11 * 16));
+    assert_eq!(most("api_request_duration_seconds"), Some(101));
+}

@@ -109,6 +109,13 @@ pub fn value_of(line: &str) -> f64 {
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
+/// How many `GET`s of a route were counted with this status.
+pub fn counted(scene: &Scene, endpoint: &str, status: u16) -> Option<f64> {
+    scene.value(&format!(
+        r#"api_requests_total{{method="GET",endpoint="{endpoint}",status="{status}"}}"#
+    ))
+}
+
 /// A service behind the layer.
 pub trait Behaving:
     Service<

@@ -1,6 +1,7 @@
 //! What tower-request-metrics records: by hand, inside and outside of routers, and over real servers.
 
 mod axum_peer;
+mod axum_sockets;
 mod bounded;
 mod builder_errors;
 mod common;
@@ -12,6 +13,7 @@ mod labels;
 mod open_telemetry;
 mod recorders;
 mod routes;
+mod semantic_conventions;
 mod sizes;
 mod sockets;
 mod streams;

@@ -2,14 +2,13 @@
 
 use std::convert::Infallible;
 
-use axum::{Router, body::Body, routing::get};
-use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use test_support::{body::ScriptBody, drive::bounded, serve};
 use tower::{Layer as _, service_fn};
 use tower_request_metrics::{Route, RouteTable};
 
-use crate::common::{Scene, finish};
+use crate::common::{Scene, counted, finish};
 
 async fn hello(request: Request<Incoming>) -> Result<Response<ScriptBody>, Infallible> {
     let mut response = Response::new(ScriptBody::of(["hello"]));
@@ -33,12 +32,6 @@ async fn hello(request: Request<Incoming>) -> Result<Response<ScriptBody>, Infal
 fn scene() -> Scene {
     let table = RouteTable::new(["/hello", "/never", "/long", "/upgrade"]).unwrap();
     Scene::with(|builder| builder.routes(table))
-}
-
-fn counted(scene: &Scene, path: &str, status: u16) -> Option<f64> {
-    scene.value(&format!(
-        r#"api_requests_total{{method="GET",endpoint="{path}",status="{status}"}}"#
-    ))
 }
 
 async fn until_active(scene: &Scene, active: f64) {
@@ -111,50 +104,6 @@ async fn an_upgraded_connection_is_an_upgrade() {
             Vec::<String>::new()
         );
         assert_eq!(scene.sum("api_active_requests"), 0.0);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn axum_over_http1_is_complete_with_and_without_a_length() {
-    bounded(async {
-        let scene = Scene::new();
-        let events = || async {
-            (
-                [(CONTENT_TYPE, "text/event-stream")],
-                Body::new(ScriptBody::of(["data: 1\n\n"])),
-            )
-        };
-        let app: Router = Router::new()
-            .route("/hello", get(async || "hello"))
-            .route("/events", get(events))
-            .layer(scene.layer.clone())
-            .with_state(());
-        let service =
-            tower::util::MapRequest::new(app, |request: Request<Incoming>| request.map(Body::new));
-        let mut wire = serve::http1(serve::memory(), service);
-        for _ in 0..3 {
-            wire.get("/hello").await;
-            wire.until("\r\n\r\nhello").await;
-            wire.get("/events").await;
-            wire.until("0\r\n\r\n").await;
-        }
-        wire.request(Method::HEAD, "/events").await;
-        wire.head().await;
-        drop(wire.close().await);
-        assert_eq!(counted(&scene, "/hello", 200), Some(3.0));
-        assert_eq!(counted(&scene, "/events", 200), Some(3.0));
-        assert_eq!(scene.sum("api_requests_total"), 7.0);
-        assert_eq!(
-            scene.sum("api_stream_duration_seconds_count"),
-            3.0,
-            "a head is no stream"
-        );
-        assert_eq!(scene.sum("api_request_duration_seconds_count"), 4.0);
-        assert_eq!(
-            scene.sum("api_response_size_bytes_sum"),
-            3.0 * 5.0 + 3.0 * 9.0
-        );
     })
     .await;
 }
