@@ -1,10 +1,12 @@
 //! A small security-scan platform: real scanners of MCP client configurations and model files behind an
-//! HTTP interface, with every layer of this workspace switched on.
+//! HTTP and a gRPC interface, with every layer of this workspace switched on.
 //!
 //! `scan-platform --help` tells how to run it; `README.md` beside this package shows what it answers.
 
 pub mod api;
 pub mod doctor;
+mod follow;
+pub mod grpc;
 pub mod oneshot;
 pub mod platform;
 pub mod record;

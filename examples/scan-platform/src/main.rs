@@ -17,6 +17,10 @@ Examples:
       Scans an MCP client configuration
   curl localhost:8200/metrics
       What Prometheus scrapes
+  scan-platform --grpc-listen 127.0.0.1:8201
+      The same scans over gRPC, too
+  grpcurl -plaintext -d '{\"type\":\"SCAN_TYPE_MCP\",\"path\":\"mcp.json\"}' \
+      localhost:8201 sentrascan.v1.Scans/Scan
   scan-platform scan model ./checkpoint.pt
       Scans a model file from the shell
 
@@ -35,7 +39,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the HTTP interface (what happens without a subcommand)
+    /// Serve the HTTP interface, and gRPC if asked to (what happens without a subcommand)
     Serve(ServeArgs),
     /// Scan one file or directory; exits with 0 if it passed, 1 if the policy blocks, 2 if it failed
     Scan(ScanArgs),
@@ -48,6 +52,9 @@ struct ServeArgs {
     /// Where to listen; nothing outside this machine reaches the default
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8200")]
     listen: SocketAddr,
+    /// Where to listen for gRPC, too, for example 127.0.0.1:8201; reflection tells clients what there is
+    #[arg(long, value_name = "ADDR")]
+    grpc_listen: Option<SocketAddr>,
     #[command(flatten)]
     place: PlaceArgs,
     #[command(flatten)]
@@ -113,6 +120,7 @@ async fn main() -> ExitCode {
     let result = match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(ServeArgs {
             listen,
+            grpc_listen,
             place,
             policy,
         }) => {
@@ -122,6 +130,7 @@ async fn main() -> ExitCode {
             } = place;
             let options = serve::Options {
                 listen,
+                grpc_listen,
                 scan_root,
                 database_url,
                 policy: policy.into(),

@@ -3,9 +3,12 @@
 use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
+use futures_util::Stream;
 use tower_scan_lifecycle::ScanMetrics;
+use tracing::Span;
 
 use crate::{
+    follow::follow,
     record::{Failure, ScanRecord, ScanStatus},
     scan::{Finding, Limits, Policy, ScanRoot, ScanType, Severities, Target, TargetError},
     scanner::{Job, JobError, Scanners, Watch},
@@ -23,6 +26,24 @@ struct Shared {
     policy: Policy,
     scanners: Scanners,
     store: Store,
+}
+
+/// Why what a client asks for is not scanned.
+#[derive(Debug)]
+pub enum AskError {
+    /// The path it gave is not one to be scanned.
+    Target(TargetError),
+    /// The platform itself failed.
+    Platform(anyhow::Error),
+}
+
+impl From<AskError> for anyhow::Error {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Target(error) => Self::new(error),
+            AskError::Platform(error) => error,
+        }
+    }
 }
 
 impl Platform {
@@ -110,6 +131,53 @@ impl Platform {
             .context("cannot record the end of the scan")?;
         unfinished.defuse();
         Ok(scan)
+    }
+
+    /// Scans what a client asks for.
+    ///
+    /// The log line of the request, in whose span this is called, is to have the scan's id, too.
+    ///
+    /// # Errors
+    ///
+    /// See [`target`](Self::target) and [`scan`](Self::scan).
+    pub async fn scan_path(
+        &self,
+        scan_type: ScanType,
+        path: String,
+    ) -> Result<ScanRecord, AskError> {
+        let target = self.target(path).await.map_err(AskError::Target)?;
+        let scan = ScanRecord::start(scan_type, target.display_path());
+        Span::current().record("scan_id", scan.id.as_str());
+        let scan = self.scan(scan, target, None).await;
+        scan.map_err(AskError::Platform)
+    }
+
+    /// The scan with the id that a client gives, which the log line of its request is to have.
+    ///
+    /// # Errors
+    ///
+    /// If the database does not answer.
+    pub async fn find(&self, id: &str) -> anyhow::Result<Option<ScanRecord>> {
+        // What a client made up goes neither to the database nor to the log.
+        let Ok(id) = uuid::Uuid::parse_str(id) else {
+            return Ok(None);
+        };
+        Span::current().record("scan_id", tracing::field::display(id));
+        self.store().get(&id.to_string()).await
+    }
+
+    /// As [`find`](Self::find), and the scan again at its end, which ends the stream.
+    ///
+    /// # Errors
+    ///
+    /// If the database does not answer.
+    pub async fn follow(
+        &self,
+        id: &str,
+    ) -> anyhow::Result<Option<impl Stream<Item = ScanRecord> + Send + use<>>> {
+        let changes = self.store().changes();
+        let found = self.find(id).await?;
+        Ok(found.map(|now| follow(now, changes, self.store().clone())))
     }
 
     fn completed(&self, scan: &mut ScanRecord, findings: Vec<Finding>) {

@@ -3,10 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
-    api,
+    api, grpc,
     platform::{self, Platform},
     scan::Policy,
     store::Store,
@@ -24,6 +24,8 @@ const UPKEEP: Duration = Duration::from_secs(5);
 pub struct Options {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where to listen for gRPC, if at all.
+    pub grpc_listen: Option<SocketAddr>,
     /// The directory below which scans read.
     pub scan_root: PathBuf,
     /// Where scans are kept.
@@ -50,22 +52,23 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
         );
     }
     let platform = Platform::new(&options.scan_root, options.policy, &scans, store.clone())?;
-    let listener = TcpListener::bind(options.listen).await.with_context(|| {
-        format!(
-            "cannot listen on {}: choose another address with --listen",
-            options.listen
-        )
-    })?;
-    let address = listener.local_addr()?;
+    let (listener, address) = listen(options.listen, "--listen").await?;
+    let (grpc_listener, grpc_address) = match options.grpc_listen {
+        Some(address) => Some(listen(address, "--grpc-listen").await?),
+        None => None,
+    }
+    .unzip();
     tracing::info!(
         address = %address,
+        grpc_address = grpc_address.map(tracing::field::display),
         scan_root = %options.scan_root.display(),
         database = options.database_url,
         "listening",
     );
 
-    let app = api::router(platform, &exporter).into_make_service_with_connect_info::<SocketAddr>();
-    let (stop, stopped) = tokio::sync::watch::channel(());
+    let app = api::router(platform.clone(), &exporter)
+        .into_make_service_with_connect_info::<SocketAddr>();
+    let (stop, stopped) = watch::channel(());
     let told_to_stop = async move {
         shutdown_signal().await;
         tracing::info!(
@@ -74,9 +77,18 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
         );
         drop(stop);
     };
-    let server = axum::serve(listener, app).with_graceful_shutdown(told_to_stop);
-    let drained = async move {
-        let mut stopped = stopped;
+    let http = async {
+        let server = axum::serve(listener, app).with_graceful_shutdown(told_to_stop);
+        server.await.context("the HTTP server failed")
+    };
+    let grpc = async {
+        match grpc_listener {
+            Some(listener) => grpc::serve(platform, listener, stopped.clone()).await,
+            None => Ok(()),
+        }
+    };
+    let drained = async {
+        let mut stopped = stopped.clone();
         // An error tells that the sender is gone, which is the signal.
         while stopped.changed().await.is_ok() {}
         tokio::time::sleep(DRAIN).await;
@@ -89,13 +101,21 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
         }
     };
     tokio::select! {
-        served = server => served.context("the server failed")?,
+        served = async { tokio::try_join!(http, grpc) } => drop(served?),
         () = drained => tracing::warn!("some requests did not finish in time"),
         () = upkeep => {}
     }
     store.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+async fn listen(address: SocketAddr, option: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}: choose another address with {option}")
+    })?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
 }
 
 #[cfg(unix)]

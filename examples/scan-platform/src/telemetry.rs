@@ -3,13 +3,16 @@
 use std::net::SocketAddr;
 
 use axum::extract::ConnectInfo;
+use tonic::transport::server::TcpConnectInfo;
 use tower_json_logging::{JsonLayer, JsonLogging};
-use tower_metrics_exporter::Exporter;
-use tower_request_metrics::RequestMetrics;
+use tower_metrics_exporter::{Exporter, ExporterBuilder};
+use tower_request_metrics::{Protocol, RequestMetrics};
 use tower_scan_lifecycle::ScanMetrics;
 use tracing_subscriber::{
     EnvFilter, Layer as _, fmt::MakeWriter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
+
+use crate::grpc;
 
 /// The observer that records requests.
 pub fn request_metrics() -> RequestMetrics {
@@ -26,23 +29,55 @@ pub fn request_log() -> JsonLogging {
         .skip(|request| matches!(request.uri().path(), "/metrics" | "/api/v1/health"))
 }
 
+/// The observer that records gRPC calls, with the types of the methods that there are and the messages
+/// in both directions: it wants a [`CountRequestBodyLayer`](tower_request_metrics::CountRequestBodyLayer)
+/// inside.
+///
+/// # Errors
+///
+/// If what was generated to describe them cannot be read.
+pub fn rpc_metrics() -> anyhow::Result<RequestMetrics> {
+    let builder = RequestMetrics::builder()
+        .protocol(Protocol::Grpc)
+        .count_request_bodies();
+    let builder = grpc::DESCRIPTORS
+        .into_iter()
+        .fold(builder, |builder, set| builder.descriptors(set));
+    Ok(builder.build()?)
+}
+
+/// As [`request_log`], of gRPC calls.
+pub fn rpc_log() -> JsonLogging {
+    JsonLogging::new()
+        .client_ip(|request| {
+            let peer = request.extensions().get::<TcpConnectInfo>()?;
+            Some(peer.remote_addr()?.ip())
+        })
+        .skip(|request| request.uri().path().starts_with("/grpc.health.v1.Health/"))
+}
+
 /// Installs the exporter for everything that the platform records, with every series of scans at zero.
 ///
 /// # Errors
 ///
 /// If the process has a recorder already.
 pub fn install_exporter(scans: &ScanMetrics) -> anyhow::Result<Exporter> {
-    let exporter = exporter(scans).install()?;
+    let exporter = exporter(scans)?.install()?;
     scans.register();
     Ok(exporter)
 }
 
 /// An exporter that knows everything that the platform records.
-pub fn exporter(scans: &ScanMetrics) -> tower_metrics_exporter::ExporterBuilder {
-    Exporter::builder()
+///
+/// # Errors
+///
+/// See [`rpc_metrics`].
+pub fn exporter(scans: &ScanMetrics) -> anyhow::Result<ExporterBuilder> {
+    Ok(Exporter::builder()
         .specs(request_metrics().specs())
+        .specs(rpc_metrics()?.specs())
         .specs(scans.specs())
-        .specs(tower_json_logging::specs())
+        .specs(tower_json_logging::specs()))
 }
 
 /// Writes JSON lines to `writer`; `RUST_LOG` chooses which, `default` if it is not set.

@@ -15,6 +15,7 @@ use crate::process::Process;
 pub struct Platform {
     process: Process,
     url: String,
+    grpc_url: Option<String>,
     lines: Arc<Mutex<Vec<String>>>,
     reader: Option<JoinHandle<()>>,
     _folder: tempfile::TempDir,
@@ -29,6 +30,15 @@ impl Platform {
 
     /// As [`start`](Self::start), but it scans below `root`.
     pub fn with_root(root: &Path) -> Self {
+        Self::serve(root, &[])
+    }
+
+    /// As [`with_root`](Self::with_root), and listens for gRPC, too.
+    pub fn with_grpc(root: &Path) -> Self {
+        Self::serve(root, &["--grpc-listen", "127.0.0.1:0"])
+    }
+
+    fn serve(root: &Path, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut command = Command::new(program());
         command
@@ -36,6 +46,7 @@ impl Platform {
             .arg(root)
             .arg("--database-url")
             .arg(format!("sqlite://{}/scans.db", folder.path().display()))
+            .args(options)
             .env("RUST_LOG", "info")
             .stdout(Stdio::piped());
         let mut process = Process::start("scan-platform", &mut command);
@@ -47,16 +58,17 @@ impl Platform {
                 seen.lock().unwrap().push(line.expect("the log is UTF-8"));
             }
         });
-        let address = process.wait_for("line that tells its address", || {
+        let listening = process.wait_for("line that tells its address", || {
             lines.lock().unwrap().iter().find_map(|line| {
                 let line: Value = serde_json::from_str(line).ok()?;
-                Some(line.get("address")?.as_str()?.to_owned())
+                line.get("address").is_some().then_some(line)
             })
         });
-        let url = format!("http://{address}");
+        let url = |address| Some(format!("http://{}", listening.get(address)?.as_str()?));
         Self {
             process,
-            url,
+            url: url("address").expect("its address is text"),
+            grpc_url: url("grpc_address"),
             lines,
             reader: Some(reader),
             _folder: folder,
@@ -73,6 +85,11 @@ impl Platform {
         &self.url
     }
 
+    /// The same of its gRPC interface.
+    pub fn grpc_url(&self) -> &str {
+        self.grpc_url.as_deref().expect("it was started with gRPC")
+    }
+
     /// The most memory that it has held at once, in bytes. Linux only.
     pub fn peak_memory(&mut self) -> u64 {
         let status = format!("/proc/{}/status", self.process.child().id());
@@ -85,8 +102,8 @@ impl Platform {
             * 1024
     }
 
-    /// Stops the platform, and gives every line that it wrote to standard output.
-    pub fn stop(mut self) -> Vec<String> {
+    /// Tells the platform to stop.
+    pub fn terminate(&mut self) {
         let id = self.process.child().id().to_string();
         // The shell's own `kill`: the program is not everywhere.
         let told = Command::new("sh")
@@ -94,6 +111,11 @@ impl Platform {
             .status()
             .expect("the shell runs");
         assert!(told.success());
+    }
+
+    /// Stops the platform, and gives every line that it wrote to standard output.
+    pub fn stop(mut self) -> Vec<String> {
+        self.terminate();
         let status = self.process.child().wait().expect("it ends");
         assert!(status.success(), "scan-platform ended with {status}");
         self.reader

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use platform_tests::{Answer, Platform, fixtures, get, post};
+use platform_tests::{Answer, Platform, fixtures, get, post, slow_model};
 use serde_json::json;
 
 /// What a fresh platform may hold at most while it is attacked; idle it holds about a tenth.
@@ -174,17 +174,6 @@ fn a_fifo_does_not_block_the_platform() {
     assert!(made.unwrap().success());
     attacked.refused("fifo", 422, "not_scannable");
     attacked.lives();
-}
-
-/// A pickle of one byte string, whose bytes are a hole in the file: long to read, and nothing to store.
-fn slow_model(path: &Path) {
-    let length: u64 = 24 << 30;
-    let mut file = File::create(path).unwrap();
-    file.write_all(b"\x80\x04\x8e").unwrap();
-    file.write_all(&length.to_le_bytes()).unwrap();
-    file.set_len(length + 11).unwrap();
-    io::Seek::seek(&mut file, io::SeekFrom::End(0)).unwrap();
-    file.write_all(b".").unwrap();
 }
 
 #[test]

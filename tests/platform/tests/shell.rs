@@ -145,6 +145,8 @@ fn the_help_teaches() {
         "curl",
         "RUST_LOG",
         "--scan-root",
+        "--grpc-listen",
+        "grpcurl",
     ] {
         assert!(printed.contains(word), "no {word} in\n{printed}");
     }

@@ -8,7 +8,7 @@ use axum::{
 };
 use serde::Serialize;
 
-use crate::{record::Failure, scan::TargetError};
+use crate::{platform::AskError, record::Failure, scan::TargetError};
 
 /// An error that a client gets.
 #[derive(Debug)]
@@ -57,6 +57,15 @@ impl From<TargetError> for ApiError {
             TargetError::Io { .. } => return anyhow::Error::new(error).into(),
         };
         Self::new(status, error.code(), error.to_string())
+    }
+}
+
+impl From<AskError> for ApiError {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Target(error) => error.into(),
+            AskError::Platform(error) => error.into(),
+        }
     }
 }
 

@@ -26,10 +26,10 @@ use self::error::ApiError;
 use crate::{platform::Platform, telemetry};
 
 /// A request body is a path and its quotes.
-const MAX_BODY_BYTES: usize = 64 << 10;
+pub(crate) const MAX_BODY_BYTES: usize = 64 << 10;
 
 /// Longer than any scan may take, so that a scan's own deadline ends it.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(660);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(660);
 
 /// All routes, with all layers.
 pub fn router(platform: Platform, exporter: &Exporter) -> Router {

@@ -1,7 +1,5 @@
 //! Scans: to start one, to list them, to read one.
 
-use std::time::Duration;
-
 use axum::{
     Json,
     extract::{
@@ -11,10 +9,8 @@ use axum::{
     http::StatusCode,
     response::sse::{Event, KeepAlive, Sse},
 };
-use futures_util::stream::{self, Stream};
+use futures_util::{Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
-use tracing::Span;
 
 use super::error::ApiError;
 use crate::{
@@ -53,11 +49,7 @@ async fn start(
     body: Result<Json<NewScan>, JsonRejection>,
 ) -> Result<Json<ScanRecord>, ApiError> {
     let Json(NewScan { path }) = body?;
-    let target = platform.target(path).await?;
-    let scan = ScanRecord::start(scan_type, target.display_path());
-    // The request's log line is to have it, too.
-    Span::current().record("scan_id", scan.id.as_str());
-    Ok(Json(platform.scan(scan, target, None).await?))
+    Ok(Json(platform.scan_path(scan_type, path).await?))
 }
 
 /// Which scans a list shows.
@@ -138,69 +130,20 @@ pub async fn status_stream(
     State(platform): State<Platform>,
     Path(id): Path<String>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, axum::Error>>>, ApiError> {
-    let changes = platform.store().changes();
     // Before the stream begins, so that an unknown scan is a `404`.
-    let now = find(&platform, &id).await?;
-    let follow = (Step::Tell(now), changes, platform);
-    let events = stream::unfold(follow, |(step, mut changes, platform)| async move {
-        let scan = match step {
-            Step::Tell(scan) => scan,
-            Step::Wait(seen) => changed(&seen, &mut changes, &platform).await?,
-        };
-        let event = Event::default()
-            .event("status")
-            .json_data(StatusOnly::of(&scan));
-        Some((event, (Step::Wait(scan), changes, platform)))
+    let scans = platform.follow(&id).await?.ok_or_else(|| absent(&id))?;
+    let events = scans.map(|scan| {
+        let event = Event::default().event("status");
+        event.json_data(StatusOnly::of(&scan))
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
 
-/// What a stream of changes does next.
-enum Step {
-    /// Tell of this.
-    Tell(ScanRecord),
-    /// Wait until it differs from this.
-    Wait(ScanRecord),
-}
-
-/// Another process on the same database tells of no changes: this is how often it is asked.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
-
-/// The scan once it stands elsewhere; nothing if it has ended, or is gone.
-async fn changed(
-    seen: &ScanRecord,
-    changes: &mut watch::Receiver<()>,
-    platform: &Platform,
-) -> Option<ScanRecord> {
-    if seen.status != ScanStatus::InProgress {
-        return None;
-    }
-    loop {
-        // Whether told or not, the database says what is so.
-        drop(tokio::time::timeout(LOOK_AGAIN, changes.changed()).await);
-        match platform.store().get(&seen.id).await {
-            Ok(Some(scan)) if scan.status == seen.status => {}
-            Ok(scan) => return scan,
-            Err(error) => {
-                let error = error.as_ref() as &dyn std::error::Error;
-                tracing::error!(error, "cannot follow the scan any longer");
-                return None;
-            }
-        }
-    }
-}
-
 async fn find(platform: &Platform, id: &str) -> Result<ScanRecord, ApiError> {
-    let found = match uuid::Uuid::parse_str(id) {
-        Ok(id) => {
-            Span::current().record("scan_id", tracing::field::display(id));
-            platform.store().get(&id.to_string()).await?
-        }
-        // What a client made up goes neither to the database nor to the log.
-        Err(_) => None,
-    };
-    found.ok_or_else(|| {
-        let message = format!("there is no scan {id:?}; GET /api/v1/scans lists the latest");
-        ApiError::new(StatusCode::NOT_FOUND, "not_found", message)
-    })
+    platform.find(id).await?.ok_or_else(|| absent(id))
+}
+
+fn absent(id: &str) -> ApiError {
+    let message = format!("there is no scan {id:?}; GET /api/v1/scans lists the latest");
+    ApiError::new(StatusCode::NOT_FOUND, "not_found", message)
 }
