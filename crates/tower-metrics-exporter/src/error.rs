@@ -13,6 +13,7 @@ pub struct BuildError {
 enum Kind {
     Buckets { name: String, why: &'static str },
     Installed,
+    Thread,
 }
 
 impl BuildError {
@@ -33,9 +34,21 @@ impl BuildError {
         }
     }
 
+    pub(crate) fn thread(source: std::io::Error) -> Self {
+        Self {
+            kind: Kind::Thread,
+            source: Some(Box::new(source)),
+        }
+    }
+
     /// The bounds of a histogram's buckets are empty, not ascending, or not finite.
     pub const fn is_buckets(&self) -> bool {
         matches!(self.kind, Kind::Buckets { .. })
+    }
+
+    /// The system gives no more threads.
+    pub const fn is_thread(&self) -> bool {
+        matches!(self.kind, Kind::Thread)
     }
 
     /// The process has a recorder already.
@@ -55,6 +68,7 @@ impl fmt::Display for BuildError {
                 "the process has a metrics recorder already; install one exporter, once, before \
                  anything else records",
             ),
+            Kind::Thread => f.write_str("the thread that removes unused series cannot be started"),
         }
     }
 }

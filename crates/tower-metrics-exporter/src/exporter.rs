@@ -1,144 +1,163 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use metrics::{KeyName, Recorder, SharedString};
-use metrics_exporter_prometheus::{
-    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+use crate::{
+    ExporterBuilder, Filter, Format, Lease, MetricsLayer, MetricsService, Recorder, Snapshot,
+    Source,
+    cell::Reading,
+    collect::{Collected, Collectors},
+    format::{Encode, Protobuf, Text},
+    registry::{Family, Registry},
+    service::ScrapeMetrics,
 };
-use tower_observe::{Kind, Spec, Unit};
 
-use crate::{BuildError, MetricsService};
-
-/// Upper bounds, in seconds, of the buckets of a histogram that no [`Spec`] describes.
-///
-/// Never a summary: summaries of several instances cannot be put together, and no
-/// `histogram_quantile` finds them.
-pub const DEFAULT_BUCKETS: [f64; 14] = [
-    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
-];
-
-/// Chooses what an [`Exporter`] knows of the series before they are recorded.
-#[derive(Clone, Debug, Default)]
-#[must_use = "a builder does nothing until `install` or `build`"]
-pub struct ExporterBuilder {
-    specs: Vec<Spec>,
-}
-
-impl ExporterBuilder {
-    /// Takes help texts, units and buckets from what a layer says it records.
-    ///
-    /// May be called for each layer. A later spec of the same name replaces an earlier one.
-    pub fn specs(mut self, specs: impl IntoIterator<Item = Spec>) -> Self {
-        self.specs.extend(specs);
-        self
-    }
-
-    /// Builds the exporter and makes it the recorder of the process.
-    ///
-    /// # Errors
-    ///
-    /// If the bounds of a histogram's buckets are unusable, or if the process has a recorder already.
-    pub fn install(self) -> Result<Exporter, BuildError> {
-        let (recorder, exporter) = self.build()?;
-        metrics::set_global_recorder(recorder)
-            .map_err(|_| BuildError::installed(AlreadyInstalled))?;
-        Ok(exporter)
-    }
-
-    /// Builds the exporter and its recorder, which is left to the caller: for tests, with
-    /// [`metrics::with_local_recorder`], or to be put behind other recorders.
-    ///
-    /// # Errors
-    ///
-    /// If the bounds of a histogram's buckets are unusable.
-    pub fn build(self) -> Result<(impl Recorder + Send + Sync + 'static, Exporter), BuildError> {
-        let recorder = self.recorder()?;
-        for spec in &self.specs {
-            describe(&recorder, spec);
-        }
-        let exporter = Exporter {
-            handle: recorder.handle(),
-        };
-        Ok((recorder, exporter))
-    }
-
-    fn recorder(&self) -> Result<PrometheusRecorder, BuildError> {
-        let unusable = |name: &str| {
-            let name = name.to_owned();
-            move |_| BuildError::buckets(&name, "are empty")
-        };
-        let mut builder = PrometheusBuilder::new()
-            .set_buckets(&DEFAULT_BUCKETS)
-            .map_err(unusable("every histogram"))?;
-        for spec in self
-            .specs
-            .iter()
-            .filter(|spec| spec.kind == Kind::Histogram)
-        {
-            let buckets = check_buckets(&spec.name, &spec.buckets)?;
-            builder = builder
-                .set_buckets_for_metric(Matcher::Full(spec.name.clone().into_owned()), buckets)
-                .map_err(unusable(&spec.name))?;
-        }
-        Ok(builder.build_recorder())
-    }
-}
-
-fn check_buckets<'a>(name: &str, buckets: &'a [f64]) -> Result<&'a [f64], BuildError> {
-    if buckets.is_empty() {
-        return Err(BuildError::buckets(name, "are empty"));
-    }
-    if !buckets.iter().all(|bound| bound.is_finite()) {
-        return Err(BuildError::buckets(name, "are not all finite"));
-    }
-    if !buckets.is_sorted_by(|lower, upper| lower < upper) {
-        return Err(BuildError::buckets(name, "do not ascend"));
-    }
-    Ok(buckets)
-}
-
-fn describe(recorder: &impl Recorder, spec: &Spec) {
-    let name = KeyName::from(spec.name.clone().into_owned());
-    let help = SharedString::from(spec.help.clone().into_owned());
-    let unit = spec.unit.and_then(|unit| match unit {
-        Unit::Seconds => Some(metrics::Unit::Seconds),
-        Unit::Bytes => Some(metrics::Unit::Bytes),
-        _ => None,
-    });
-    match spec.kind {
-        Kind::Counter => recorder.describe_counter(name, unit, help),
-        Kind::Histogram => recorder.describe_histogram(name, unit, help),
-        _ => recorder.describe_gauge(name, unit, help),
-    }
-}
-
-/// A handle to what was recorded.
+/// A handle to what was recorded. Clones are of the same registry.
 #[derive(Clone)]
 pub struct Exporter {
-    handle: PrometheusHandle,
+    registry: Arc<Registry>,
+    collectors: Arc<Collectors>,
 }
 
 impl Exporter {
+    pub(crate) fn new(registry: Arc<Registry>, collectors: Collectors) -> Self {
+        Self {
+            registry,
+            collectors: Arc::new(collectors),
+        }
+    }
+
     /// Starts building an exporter.
     pub fn builder() -> ExporterBuilder {
         ExporterBuilder::default()
     }
 
-    /// A service that answers every path with the present state of all series.
+    /// The recorder that records into this exporter, for what is not to use that of the process: a layer's
+    /// `.recorder(…)`, or [`metrics::with_local_recorder`].
+    pub fn recorder(&self) -> Recorder {
+        Recorder::new(Arc::clone(&self.registry))
+    }
+
+    /// A service that answers scrapes, on every path, with the present state of all series.
     pub fn service(&self) -> MetricsService {
-        MetricsService::new(self.clone())
+        let metrics = ScrapeMetrics::new(&self.recorder(), &Format::ALL);
+        let service = MetricsService::with_metrics(self.clone(), metrics);
+        #[cfg(feature = "process")]
+        if let Some(start) = crate::process_start_time() {
+            return service.process_start(start);
+        }
+        service
+    }
+
+    /// A layer that answers scrapes on `/metrics`, and passes everything else to the service inside.
+    pub fn layer(&self) -> MetricsLayer {
+        MetricsLayer::new(self.service())
     }
 
     /// The present state of all series, in Prometheus' text format 0.0.4.
     pub fn render(&self) -> String {
-        self.handle.render()
+        let mut page = Vec::new();
+        self.encode(Format::Text, &Filter::default(), &mut page);
+        // All of it comes from strings.
+        String::from_utf8(page).unwrap_or_default()
     }
 
-    /// Folds the samples that histograms keep into their buckets.
+    /// The value of one series as the page shows it, for tests: a counter's, a gauge's, or under
+    /// `…_count` and `…_sum` a histogram's. Labels may be in any order; those that every series has are
+    /// left out.
+    pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        Snapshot::value(&self.registry, name, labels)
+    }
+
+    /// The present state of all series, as data.
+    pub fn snapshot(&self) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        self.drive(&Filter::default(), &mut snapshot);
+        snapshot
+    }
+
+    /// Removes a series, and tells whether there was one. A handle that is used again brings it back with
+    /// its full value.
+    pub fn remove(&self, name: &str, labels: &[(&str, &str)]) -> bool {
+        let Some(family) = self.registry.find(name) else {
+            return false;
+        };
+        let removed = family.remove(&self.registry.labels_of(family.name(), labels));
+        self.registry.forget();
+        removed
+    }
+
+    /// Ties a series to the life of what it is about, such as a connection: it is removed when the last of
+    /// its leases is dropped, and does not expire before.
     ///
-    /// Each scrape does it, too. A service that may go unscraped for long calls this every few
-    /// seconds, for else each sample takes 16 bytes until the next scrape.
-    pub fn upkeep(&self) {
-        self.handle.run_upkeep();
+    /// `None` if no series of this name was recorded yet.
+    pub fn lease(&self, name: &str, labels: &[(&str, &str)]) -> Option<Lease> {
+        let family = self.registry.find(name)?;
+        let labels = self.registry.labels_of(family.name(), labels);
+        Some(Lease::new(family, labels))
+    }
+
+    /// Ends the threads of the collectors that block, and names those that are stuck, whose threads end
+    /// when they do. The values that they gave last stay on the page.
+    pub fn stop_collectors(&self) -> Vec<String> {
+        self.collectors
+            .stop()
+            .into_iter()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    fn drive(&self, filter: &Filter, out: &mut impl Encode) {
+        let collected = self.collectors.collect();
+        let families = self.registry.families();
+        let mut reading = Reading::default();
+        let mut registered = families.iter().peekable();
+        for family in collected.families() {
+            let name = family.name();
+            while let Some(earlier) = registered.next_if(|earlier| earlier.name() < name) {
+                self.drive_family(earlier, &collected, filter, out, &mut reading);
+            }
+            if filter.has(name) && self.registry.takes_collected(name) {
+                family.encode(self.has_sibling(name, &collected), out);
+            }
+        }
+        for family in registered {
+            self.drive_family(family, &collected, filter, out, &mut reading);
+        }
+        out.finish();
+    }
+
+    fn drive_family(
+        &self,
+        family: &Family,
+        collected: &Collected,
+        filter: &Filter,
+        out: &mut impl Encode,
+        reading: &mut Reading,
+    ) {
+        let name = family.name();
+        if filter.has(name) {
+            let help = self.registry.help(name);
+            family.encode(&help, self.has_sibling(name, collected), out, reading);
+        }
+    }
+
+    /// Whether there is also a family of this name without `_total`.
+    fn has_sibling(&self, name: &str, collected: &Collected) -> bool {
+        name.strip_suffix("_total")
+            .is_some_and(|stem| self.registry.has_family(stem) || collected.has_family(stem))
+    }
+}
+
+impl Source for Exporter {
+    fn formats(&self) -> &[Format] {
+        &Format::ALL
+    }
+
+    fn encode(&self, format: Format, filter: &Filter, page: &mut Vec<u8>) {
+        match format {
+            Format::Text => self.drive(filter, &mut Text::prometheus(page)),
+            Format::OpenMetrics => self.drive(filter, &mut Text::open_metrics(page)),
+            Format::Protobuf => self.drive(filter, &mut Protobuf::new(page)),
+        }
     }
 }
 
@@ -147,14 +166,3 @@ impl fmt::Debug for Exporter {
         f.debug_struct("Exporter").finish_non_exhaustive()
     }
 }
-
-#[derive(Debug)]
-struct AlreadyInstalled;
-
-impl fmt::Display for AlreadyInstalled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a global recorder is set")
-    }
-}
-
-impl std::error::Error for AlreadyInstalled {}

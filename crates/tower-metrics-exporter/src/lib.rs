@@ -1,4 +1,4 @@
-//! A `/metrics` endpoint for any hyper, axum or tonic service.
+//! A recorder for the `metrics` facade, and a `/metrics` endpoint for any hyper, axum or tonic service.
 //!
 //! ```
 //! use http::Request;
@@ -16,41 +16,115 @@
 //!
 //! metrics::histogram!("job_seconds").record(2.5);
 //!
-//! let response = exporter.service().oneshot(Request::new(())).await?;
+//! let Ok(response) = exporter.service().oneshot(Request::new(())).await;
 //! assert_eq!(response.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
 //! let page = response.into_body().collect().await?.to_bytes();
-//! assert!(page.starts_with(b"# HELP job_seconds Time of jobs.\n# TYPE job_seconds histogram\n"));
-//! assert!(String::from_utf8_lossy(&page).contains("job_seconds_bucket{le=\"60\"} 1\n"));
+//! let page = String::from_utf8_lossy(&page);
+//! assert!(page.contains("# HELP job_seconds Time of jobs.\n# TYPE job_seconds histogram\n"));
+//! assert!(page.contains("job_seconds_bucket{le=\"60.0\"} 1\n"));
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! # Where to put the service
 //!
-//! [`MetricsService`] is a `tower::Service` for any request body:
+//! [`MetricsService`] is a `tower::Service` for any request body, [`MetricsLayer`] answers one path in
+//! front of a service:
 //! - axum: `Router::new().route_service("/metrics", exporter.service())`
 //! - hyper: `hyper_util::service::TowerToHyperService::new(exporter.service())`, on a listener of its
-//!   own or behind a `match` on the path
-//! - tonic: `Routes::from(axum_router)`, as for axum
+//!   own, or `exporter.layer()` around the service
+//! - tonic: `Server::builder().accept_http1(true).layer(exporter.layer())`
 //!
 //! What it shows may be confidential: give it a listener that only Prometheus reaches, or something in
 //! front of it that asks who is there.
 //!
-//! # Buckets
+//! # What is recorded
 //!
-//! A histogram that a [`Spec`](tower_observe::Spec) describes has that spec's buckets, any other
-//! [`DEFAULT_BUCKETS`]. None becomes a summary.
+//! | | |
+//! |---|---|
+//! | counters | whole numbers, exact to 2^64; `absolute` never lowers them |
+//! | gauges | floats |
+//! | histograms | fixed buckets of constant size, never a summary: those of the family's [`Spec`], of [`buckets`](ExporterBuilder::buckets), else [`DEFAULT_BUCKETS`], or [`DEFAULT_SIZE_BUCKETS`] for `*_bytes`; [native ones](ExporterBuilder::native_histograms) beside them if asked for. Values that are no finite numbers are left out and counted |
+//! | memory | nothing grows between scrapes, and nothing has to be called |
+//! | names | made valid: `[a-zA-Z_:][a-zA-Z0-9_:]*`, with [base units](ExporterBuilder::base_units). Two names that become one are one family, counted in `exporter_name_collisions_total{family}` |
+//! | labels | sorted; names made valid, `le`, `quantile` and `__*` with the prefix `exported_`; of two of one name the first; empty values left out, as they are none to Prometheus; any other value kept as it is |
+//! | families | of one kind each: what comes second is refused, and counted in `exporter_series_rejected_total{reason}` |
+//! | series | [10,000](DEFAULT_LIMIT) a family, or what its spec or a [limit](ExporterBuilder::limit) says: more are one series, `{otel_metric_overflow="true"}`, counted in `exporter_series_overflow_total{family}` |
+//! | lifetime | of the process, unless they [expire](ExporterBuilder::expire), are [removed](Exporter::remove) or [leased](Exporter::lease). A held handle that is used again brings its series back with its full value |
+//!
+//! # Formats
+//!
+//! Text 0.0.4, OpenMetrics 1.0 and protobuf, as `Accept` asks; gzip and zstd, as `Accept-Encoding` asks. A
+//! series is the same in each: OpenMetrics does not rename counters (one whose name does not end in
+//! `_total` is `unknown` there), and bounds are written as Prometheus writes those that come by protobuf
+//! (`le="1.0"`). Exemplars are in OpenMetrics and protobuf, native histograms and created timestamps in
+//! protobuf.
+//!
+//! # Collectors
+//!
+//! A [`Collector`] is read when somebody scrapes: [`ProcessCollector`], [`TokioCollector`], [`BuildInfo`],
+//! or [a closure](collector_fn). One that panics or hangs does not hold up the page.
+//!
+//! # Other registries
+//!
+//! [`MetricsService::new`] takes any [`Source`]: with a feature each, `metrics-exporter-prometheus`'s
+//! handle, a `prometheus::Registry`, or a `prometheus_client` registry.
+//!
+//! # Tests
+//!
+//! [`ExporterBuilder::build`] touches nothing global: record with
+//! [`metrics::with_local_recorder`], or give a layer the [`recorder`](Exporter::recorder), and read with
+//! [`value`](Exporter::value) or [`snapshot`](Exporter::snapshot).
+//!
+//! # Features
+//!
+//! | feature | |
+//! |---|---|
+//! | `gzip` (default), `zstd` | compression of pages |
+//! | `tokio` | renders off the async workers, with a timeout; [`TokioCollector`] |
+//! | `process` | [`ProcessCollector`], on Linux |
+//! | `tracing` | [exemplars from spans](ExporterBuilder::exemplars_from_spans) |
+//! | `metrics-exporter-prometheus`, `prometheus`, `prometheus-client` | these registries as a [`Source`] |
+//!
+//! [`Spec`]: tower_observe::Spec
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod body;
+mod builder;
+mod cell;
+mod collect;
 mod error;
 mod exporter;
+mod format;
+mod lease;
+mod recorder;
+mod registry;
 mod service;
+mod snapshot;
+mod source;
+#[cfg(feature = "tracing")]
+mod span_exemplars;
+mod sync;
 
+#[cfg(feature = "tokio")]
+pub use self::collect::TokioCollector;
+#[cfg(feature = "process")]
+pub use self::collect::{ProcessCollector, process_start_time};
+#[cfg(feature = "tracing")]
+pub use self::span_exemplars::SpanExemplarsLayer;
 pub use self::{
-    body::MetricsBody,
+    builder::ExporterBuilder,
+    collect::{BuildInfo, Collector, CollectorFn, SampleFamily, Samples, TargetInfo, collector_fn},
     error::BuildError,
-    exporter::{DEFAULT_BUCKETS, Exporter, ExporterBuilder},
-    service::MetricsService,
+    exporter::Exporter,
+    format::Format,
+    lease::Lease,
+    recorder::Recorder,
+    registry::{DEFAULT_BUCKETS, DEFAULT_LIMIT, DEFAULT_SIZE_BUCKETS, Matcher},
+    service::{
+        MetricsBody, MetricsLayer, MetricsService, ResponseFuture, RouteBody, RouteFuture,
+        RouteService,
+    },
+    snapshot::{SeriesSnapshot, Snapshot, Value},
+    source::{Filter, Source},
 };

@@ -106,8 +106,8 @@ async fn check_scanner(scan_type: ScanType, sample: &[u8]) -> anyhow::Result<Str
 
 fn check_exporter() -> anyhow::Result<String> {
     let scans = platform::scan_metrics();
-    let (recorder, exporter) = telemetry::exporter(&scans)?.build()?;
-    metrics::with_local_recorder(&recorder, || scans.register());
+    let exporter = telemetry::exporter(&scans)?.build()?;
+    metrics::with_local_recorder(&exporter.recorder(), || scans.register());
     let page = exporter.render();
     let series = page
         .lines()

@@ -16,9 +16,6 @@ use crate::{
 /// How long requests may take to finish once the process is told to stop.
 const DRAIN: Duration = Duration::from_secs(30);
 
-/// How often the histograms' samples are folded, should nobody scrape.
-const UPKEEP: Duration = Duration::from_secs(5);
-
 /// What to serve, and where.
 #[derive(Debug)]
 pub struct Options {
@@ -93,17 +90,9 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
         while stopped.changed().await.is_ok() {}
         tokio::time::sleep(DRAIN).await;
     };
-    let upkeep = async {
-        let mut ticks = tokio::time::interval(UPKEEP);
-        loop {
-            ticks.tick().await;
-            exporter.upkeep();
-        }
-    };
     tokio::select! {
         served = async { tokio::try_join!(http, grpc) } => drop(served?),
         () = drained => tracing::warn!("some requests did not finish in time"),
-        () = upkeep => {}
     }
     store.close().await;
     tracing::info!("stopped");

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use axum::extract::ConnectInfo;
 use tonic::transport::server::TcpConnectInfo;
 use tower_json_logging::{JsonLayer, JsonLogging};
-use tower_metrics_exporter::{Exporter, ExporterBuilder};
+use tower_metrics_exporter::{
+    BuildInfo, Exporter, ExporterBuilder, ProcessCollector, SpanExemplarsLayer, TokioCollector,
+};
 use tower_request_metrics::{Protocol, RequestMetrics};
 use tower_scan_lifecycle::ScanMetrics;
 use tracing_subscriber::{
@@ -77,7 +79,14 @@ pub fn exporter(scans: &ScanMetrics) -> anyhow::Result<ExporterBuilder> {
         .specs(request_metrics().specs())
         .specs(rpc_metrics()?.specs())
         .specs(scans.specs())
-        .specs(tower_json_logging::specs()))
+        .specs(tower_json_logging::specs())
+        .exemplars_from_spans()
+        .collector(ProcessCollector::new())
+        .collector(TokioCollector::new(&tokio::runtime::Handle::try_current()?))
+        .collector(BuildInfo::new(
+            env!("CARGO_PKG_NAME"),
+            env!("CARGO_PKG_VERSION"),
+        )))
 }
 
 /// Writes JSON lines to `writer`; `RUST_LOG` chooses which, `default` if it is not set.
@@ -96,6 +105,7 @@ where
         Err(_) => EnvFilter::new(default),
     };
     tracing_subscriber::registry()
+        .with(SpanExemplarsLayer::new())
         .with(JsonLayer::new(writer).with_filter(filter))
         .try_init()?;
     Ok(())

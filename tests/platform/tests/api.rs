@@ -194,16 +194,16 @@ fn series_agree_with_what_was_asked() {
     ));
     let page = get(&format!("{}/metrics", platform.url())).text;
     for line in [
-        r#"sentrascan_scans_total{type="mcp",status="completed"} 1"#,
-        r#"sentrascan_scans_total{type="model",status="failed"} 1"#,
-        r#"sentrascan_scans_total{type="model",status="completed"} 0"#,
+        r#"sentrascan_scans_total{status="completed",type="mcp"} 1"#,
+        r#"sentrascan_scans_total{status="failed",type="model"} 1"#,
+        r#"sentrascan_scans_total{status="completed",type="model"} 0"#,
         "sentrascan_active_scans 0",
         r#"sentrascan_scan_duration_seconds_count{type="mcp"} 1"#,
-        r#"api_requests_total{method="POST",endpoint="/api/v1/mcp/scans",status="200"} 1"#,
-        r#"api_requests_total{method="POST",endpoint="/api/v1/mcp/scans",status="403"} 1"#,
-        r#"api_requests_total{method="GET",endpoint="/api/v1/scans/{id}",status="404"} 1"#,
-        r#"api_active_requests{method="POST",endpoint="/api/v1/mcp/scans"} 0"#,
-        r#"api_active_requests{method="GET",endpoint="/metrics"} 1"#,
+        r#"api_requests_total{endpoint="/api/v1/mcp/scans",method="POST",status="200"} 1"#,
+        r#"api_requests_total{endpoint="/api/v1/mcp/scans",method="POST",status="403"} 1"#,
+        r#"api_requests_total{endpoint="/api/v1/scans/{id}",method="GET",status="404"} 1"#,
+        r#"api_active_requests{endpoint="/api/v1/mcp/scans",method="POST"} 0"#,
+        r#"api_active_requests{endpoint="/metrics",method="GET"} 1"#,
     ] {
         assert!(
             page.lines().any(|found| found == line),

@@ -202,12 +202,12 @@ async fn a_scan_can_be_followed_and_ends_with_its_client() {
     shows(
         &mut platform,
         &[
-            r#"sentrascan_scans_total{type="model",status="cancelled"} 1"#,
+            r#"sentrascan_scans_total{status="cancelled",type="model"} 1"#,
             "sentrascan_active_scans 0",
-            r#"grpc_server_handled_total{grpc_type="unary",grpc_service="sentrascan.v1.Scans",grpc_method="Scan",grpc_code="Canceled"} 1"#,
-            r#"grpc_server_handled_total{grpc_type="server_stream",grpc_service="sentrascan.v1.Scans",grpc_method="FollowScan",grpc_code="OK"} 1"#,
-            r#"grpc_server_msg_sent_total{grpc_type="server_stream",grpc_service="sentrascan.v1.Scans",grpc_method="FollowScan"} 2"#,
-            r#"grpc_server_in_flight{grpc_type="unary",grpc_service="sentrascan.v1.Scans",grpc_method="Scan"} 0"#,
+            r#"grpc_server_handled_total{grpc_code="Canceled",grpc_method="Scan",grpc_service="sentrascan.v1.Scans",grpc_type="unary"} 1"#,
+            r#"grpc_server_handled_total{grpc_code="OK",grpc_method="FollowScan",grpc_service="sentrascan.v1.Scans",grpc_type="server_stream"} 1"#,
+            r#"grpc_server_msg_sent_total{grpc_method="FollowScan",grpc_service="sentrascan.v1.Scans",grpc_type="server_stream"} 2"#,
+            r#"grpc_server_in_flight{grpc_method="Scan",grpc_service="sentrascan.v1.Scans",grpc_type="unary"} 0"#,
         ],
     );
     }).await;
@@ -219,8 +219,8 @@ async fn series_agree_with_what_was_asked() {
     shows(
         &mut platform,
         &[
-            r#"grpc_server_started_total{grpc_type="server_stream",grpc_service="sentrascan.v1.Scans",grpc_method="FollowScan"} 0"#,
-            r#"grpc_server_handled_total{grpc_type="unary",grpc_service="sentrascan.v1.Scans",grpc_method="Scan",grpc_code="Internal"} 0"#,
+            r#"grpc_server_started_total{grpc_method="FollowScan",grpc_service="sentrascan.v1.Scans",grpc_type="server_stream"} 0"#,
+            r#"grpc_server_handled_total{grpc_code="Internal",grpc_method="Scan",grpc_service="sentrascan.v1.Scans",grpc_type="unary"} 0"#,
         ],
     );
     let mut scans = ScansClient::new(channel.clone());
@@ -245,15 +245,15 @@ async fn series_agree_with_what_was_asked() {
         &mut platform,
         &[
             // Over HTTP and over gRPC.
-            r#"sentrascan_scans_total{type="mcp",status="completed"} 2"#,
+            r#"sentrascan_scans_total{status="completed",type="mcp"} 2"#,
             r#"sentrascan_scan_duration_seconds_count{type="mcp"} 2"#,
-            r#"grpc_server_started_total{grpc_type="unary",grpc_service="sentrascan.v1.Scans",grpc_method="Scan"} 2"#,
-            r#"grpc_server_handled_total{grpc_type="unary",grpc_service="sentrascan.v1.Scans",grpc_method="Scan",grpc_code="OK"} 1"#,
-            r#"grpc_server_handled_total{grpc_type="unary",grpc_service="sentrascan.v1.Scans",grpc_method="Scan",grpc_code="NotFound"} 1"#,
-            r#"grpc_server_handled_total{grpc_service="_OTHER",grpc_method="_OTHER",grpc_code="Unimplemented"} 2"#,
-            r#"grpc_server_msg_received_total{grpc_type="unary",grpc_service="sentrascan.v1.Scans",grpc_method="Scan"} 2"#,
-            r#"grpc_server_msg_sent_total{grpc_type="unary",grpc_service="sentrascan.v1.Scans",grpc_method="Scan"} 1"#,
-            r#"grpc_server_handling_seconds_bucket{grpc_type="unary",grpc_service="sentrascan.v1.Scans",grpc_method="Scan",le="10"} 2"#,
+            r#"grpc_server_started_total{grpc_method="Scan",grpc_service="sentrascan.v1.Scans",grpc_type="unary"} 2"#,
+            r#"grpc_server_handled_total{grpc_code="OK",grpc_method="Scan",grpc_service="sentrascan.v1.Scans",grpc_type="unary"} 1"#,
+            r#"grpc_server_handled_total{grpc_code="NotFound",grpc_method="Scan",grpc_service="sentrascan.v1.Scans",grpc_type="unary"} 1"#,
+            r#"grpc_server_handled_total{grpc_code="Unimplemented",grpc_method="_OTHER",grpc_service="_OTHER"} 2"#,
+            r#"grpc_server_msg_received_total{grpc_method="Scan",grpc_service="sentrascan.v1.Scans",grpc_type="unary"} 2"#,
+            r#"grpc_server_msg_sent_total{grpc_method="Scan",grpc_service="sentrascan.v1.Scans",grpc_type="unary"} 1"#,
+            r#"grpc_server_handling_seconds_bucket{grpc_method="Scan",grpc_service="sentrascan.v1.Scans",grpc_type="unary",le="10.0"} 2"#,
         ],
     );
     // The buckets are go-grpc's, not the exporter's own; and no call is an HTTP request, too.

@@ -223,9 +223,9 @@ fn a_client_that_goes_away_cancels_its_scan() {
 
     let page = get(&format!("{url}/metrics")).text;
     for line in [
-        r#"sentrascan_scans_total{type="model",status="cancelled"} 1"#,
+        r#"sentrascan_scans_total{status="cancelled",type="model"} 1"#,
         "sentrascan_active_scans 0",
-        r#"api_requests_total{method="POST",endpoint="/api/v1/models/scans",status="499"} 1"#,
+        r#"api_requests_total{endpoint="/api/v1/models/scans",method="POST",status="499"} 1"#,
         r#"api_stream_duration_seconds_count{endpoint="/api/v1/scans/{id}/status/stream"} 1"#,
         r#"api_active_streams{endpoint="/api/v1/scans/{id}/status/stream"} 0"#,
     ] {

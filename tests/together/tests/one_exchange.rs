@@ -50,9 +50,10 @@ struct Observed {
 
 fn observed() -> Observed {
     let metrics = RequestMetrics::new();
-    let (recorder, exporter) = Exporter::builder().specs(metrics.specs()).build().unwrap();
+    let exporter = Exporter::builder().specs(metrics.specs()).build().unwrap();
     // Leaked, so that the guard can stand beside it: one small recorder a test.
-    let recorder = metrics::set_default_local_recorder(Box::leak(Box::new(recorder)));
+    let recorder = Box::leak(Box::new(exporter.recorder()));
+    let recorder = metrics::set_default_local_recorder(recorder);
     let lines = Lines::default();
     let writer = lines.clone();
     let layer = JsonLayer::new(move || writer.clone());
@@ -95,13 +96,13 @@ impl Observed {
     fn agree(&self, endpoint: &str, status: u16, outcome: &str) {
         let page = self.exporter.render();
         let series = format!(
-            "api_requests_total{{method=\"GET\",endpoint=\"{endpoint}\",status=\"{status}\"}} 1"
+            "api_requests_total{{endpoint=\"{endpoint}\",method=\"GET\",status=\"{status}\"}} 1"
         );
         assert!(
             page.lines().any(|line| line == series),
             "no {series} in\n{page}"
         );
-        let active = format!("api_active_requests{{method=\"GET\",endpoint=\"{endpoint}\"}} 0");
+        let active = format!("api_active_requests{{endpoint=\"{endpoint}\",method=\"GET\"}} 0");
         assert!(
             page.lines().any(|line| line == active),
             "no {active} in\n{page}"

@@ -1,0 +1,83 @@
+//! Where values are kept: atomics, shared by the handles and the registry.
+
+mod exemplars;
+mod histogram;
+mod native;
+mod stripe;
+
+pub(crate) use self::{
+    exemplars::{ExemplarSource, Exemplars},
+    histogram::{Histogram, HistogramOptions, Reading},
+    native::{Native, NativeOptions},
+};
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A float that several threads add to.
+#[derive(Debug, Default)]
+pub(crate) struct AtomicFloat(AtomicU64);
+
+impl AtomicFloat {
+    pub(crate) fn load(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn store(&self, value: f64) {
+        self.0.store(value.to_bits(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn add(&self, value: f64) {
+        stripe::add_float(&self.0, value);
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::float_cmp, reason = "sums of numbers that floats hold exactly")]
+mod tests {
+    use std::thread;
+
+    use super::stripe::Stripes;
+
+    #[test]
+    fn nothing_is_lost_whoever_gets_in_the_way() {
+        let stripes = Stripes::new(20);
+        // Small whole numbers, so that the sum of floats is exact.
+        thread::scope(|scope| {
+            for thread in 0..4 {
+                let stripes = &stripes;
+                scope.spawn(move || {
+                    for at in 0..20_000 {
+                        stripes.record((at + thread) % 20, 1, 2.0);
+                    }
+                });
+            }
+            let mut before = Vec::new();
+            let mut now = Vec::new();
+            for _ in 0..200 {
+                stripes.read(&mut now);
+                assert!(now.is_sorted());
+                assert!(before.iter().zip(&now).all(|(before, now)| before <= now));
+                std::mem::swap(&mut before, &mut now);
+            }
+        });
+        let mut counts = Vec::new();
+        assert_eq!(stripes.read(&mut counts), 160_000.0);
+        let expected: Vec<u64> = (1..=20).map(|bucket| bucket * 4000).collect();
+        assert_eq!(counts, expected);
+    }
+
+    #[test]
+    fn contention_spreads_over_stripes() {
+        let stripes = Stripes::new(3);
+        stripes.record(0, 1, 1.0);
+        stripes.spread();
+        thread::scope(|scope| {
+            for _ in 0..9 {
+                scope.spawn(|| stripes.record(2, 2, 0.5));
+            }
+        });
+        let mut counts = Vec::new();
+        assert_eq!(stripes.read(&mut counts), 5.5);
+        assert_eq!(counts, [1, 1, 19]);
+    }
+}

@@ -1,0 +1,188 @@
+//! The exposition formats, and what they are given to write.
+
+mod labels;
+mod number;
+mod protobuf;
+mod text;
+
+use std::fmt;
+
+use http::HeaderValue;
+pub(crate) use labels::{LabelError, Labels, valid_name};
+pub(crate) use number::Number;
+use number::push_le;
+pub(crate) use protobuf::Protobuf;
+pub(crate) use text::Text;
+
+/// An exposition format.
+///
+/// A series has the same name and the same labels in each of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// Prometheus' text format 0.0.4.
+    Text,
+    /// OpenMetrics 1.0: text, with units, exemplars and an end mark.
+    OpenMetrics,
+    /// Prometheus' protobuf format: length-delimited `io.prometheus.client.MetricFamily` messages. The
+    /// only one that carries native histograms.
+    Protobuf,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 3] = [Self::Text, Self::OpenMetrics, Self::Protobuf];
+
+    /// The content type of a page in this format.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Protobuf => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+            }
+        }
+    }
+
+    pub(crate) const fn header_value(self) -> HeaderValue {
+        HeaderValue::from_static(self.content_type())
+    }
+
+    /// The name for labels: `text`, `openmetrics`, `protobuf`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::OpenMetrics => "openmetrics",
+            Self::Protobuf => "protobuf",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What all series of one name have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head<'a> {
+    /// The name as it is in the text format: that of a counter usually ends in `_total`.
+    pub(crate) name: &'a str,
+    pub(crate) kind: FamilyKind,
+    /// Empty if nobody described it.
+    pub(crate) help: &'a str,
+    /// A base unit that the name ends with (before `_total`), if any.
+    pub(crate) unit: Option<&'a str>,
+    /// Whether there is also a family of this name without `_total`: OpenMetrics, which calls a counter's
+    /// family so, could not tell them apart.
+    pub(crate) has_sibling: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum FamilyKind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// Milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UnixMillis(pub(crate) u64);
+
+/// One observation, and the trace in which it was made.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Exemplar {
+    /// Such as `trace_id="…"`; 128 characters at most, as OpenMetrics demands.
+    pub(crate) labels: Labels,
+    pub(crate) value: f64,
+    pub(crate) at: UnixMillis,
+}
+
+/// The upper bounds of a family's buckets.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Bounds {
+    /// Ascending and finite.
+    values: Box<[f64]>,
+    /// Each as the value of `le`, and `+Inf`.
+    texts: Box<[Box<str>]>,
+}
+
+impl Bounds {
+    pub(crate) fn new(values: impl Into<Box<[f64]>>) -> Self {
+        let values = values.into();
+        let texts = values.iter().chain([&f64::INFINITY]).map(|value| {
+            let mut text = Vec::new();
+            push_le(&mut text, *value);
+            String::from_utf8_lossy(&text).into()
+        });
+        Self {
+            texts: texts.collect(),
+            values,
+        }
+    }
+
+    /// Without `+Inf`.
+    pub(crate) fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// With `+Inf` at the end.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().map(|text| &**text)
+    }
+
+    /// How many buckets there are, that of `+Inf` included.
+    pub(crate) fn buckets(&self) -> usize {
+        self.texts.len()
+    }
+}
+
+/// A histogram at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HistogramView<'a> {
+    pub(crate) bounds: &'a Bounds,
+    /// Observations up to each bound, `+Inf` included: the last is the count of all. As many as
+    /// [`Bounds::buckets`].
+    pub(crate) cumulative: &'a [u64],
+    pub(crate) sum: f64,
+    pub(crate) created: UnixMillis,
+    /// One a bucket, or none at all.
+    pub(crate) exemplars: &'a [Option<Exemplar>],
+    pub(crate) native: Option<&'a NativeView>,
+}
+
+/// A native (exponential) histogram at one moment. The bucket `i` of schema `s` reaches from
+/// `2^((i-1) / 2^s)`, exclusive, to `2^(i / 2^s)`, inclusive.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct NativeView {
+    /// -4 to 8.
+    pub(crate) schema: i32,
+    pub(crate) zero_threshold: f64,
+    /// Observations whose absolute value is not above the threshold.
+    pub(crate) zero_count: u64,
+    /// Index and number of observations, ascending by index, without empty buckets.
+    pub(crate) positive: Vec<(i32, u64)>,
+    /// The same of the absolute values of negative observations.
+    pub(crate) negative: Vec<(i32, u64)>,
+}
+
+/// Writes a page in one format: for each family its head, then its series in order.
+pub(crate) trait Encode {
+    fn family(&mut self, head: &Head<'_>);
+
+    fn counter(
+        &mut self,
+        labels: &Labels,
+        value: Number,
+        created: Option<UnixMillis>,
+        exemplar: Option<&Exemplar>,
+    );
+
+    fn gauge(&mut self, labels: &Labels, value: f64);
+
+    fn histogram(&mut self, labels: &Labels, histogram: &HistogramView<'_>);
+
+    /// After the last series of the last family.
+    fn finish(&mut self);
+}
