@@ -19,16 +19,41 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts one that scrapes `target` (`http://address`), and waits until it is ready.
     pub fn start(suite: Suite, target: &str) -> Self {
+        Self::with_jobs(suite, target, &[("sentrascan", "")], "")
+    }
+
+    /// Starts one that scrapes `target` in each format, as the jobs `text`, `openmetrics` and `protobuf`, and
+    /// keeps native histograms and exemplars.
+    pub fn in_all_formats(suite: Suite, target: &str) -> Self {
+        let classic = match suite {
+            Suite::Trixie => "scrape_classic_histograms",
+            Suite::Forky => "always_scrape_classic_histograms",
+        };
+        let jobs = [
+            ("text", "scrape_protocols: [PrometheusText0.0.4]"),
+            ("openmetrics", "scrape_protocols: [OpenMetricsText1.0.0]"),
+            (
+                "protobuf",
+                &format!("scrape_protocols: [PrometheusProto]\n  {classic}: true"),
+            ),
+        ];
+        Self::with_jobs(suite, target, &jobs, "native-histograms,exemplar-storage")
+    }
+
+    fn with_jobs(suite: Suite, target: &str, jobs: &[(&str, &str)], features: &str) -> Self {
         let target = target
             .strip_prefix("http://")
             .expect("the target is reached by http");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = folder.path().join("prometheus.yml");
+        let jobs = jobs.iter().map(|(name, options)| {
+            format!(
+                "- job_name: {name}\n  static_configs: [{{targets: ['{target}']}}]\n  {options}\n"
+            )
+        });
         let text = format!(
-            "global: {{scrape_interval: 1s}}\n\
-             scrape_configs:\n\
-             - job_name: sentrascan\n\
-             \x20 static_configs: [{{targets: ['{target}']}}]\n"
+            "global: {{scrape_interval: 1s}}\nscrape_configs:\n{}",
+            jobs.collect::<String>()
         );
         fs::write(&config, text).expect("the configuration is written");
         let listen = format!("127.0.0.1:{}", free_port());
@@ -40,6 +65,7 @@ impl Prometheus {
                 folder.path().join("data").display()
             ))
             .arg(format!("--web.listen-address={listen}"))
+            .arg(format!("--enable-feature={features}"))
             .arg("--log.level=error")
             .stdout(Stdio::null());
         let mut process = Process::start("prometheus", &mut command);
@@ -77,6 +103,27 @@ impl Prometheus {
                 .collect();
             (!samples.is_empty()).then_some(samples)
         })
+    }
+
+    /// Asks until there are exemplars of this series, and gives their labels and values.
+    pub fn exemplars(&mut self, selector: &str) -> Vec<(Value, Value)> {
+        let query = encode(selector);
+        let url = format!(
+            "{}/api/v1/query_exemplars?query={query}&start=0&end=9999999999",
+            self.url
+        );
+        self.process
+            .wait_for(&format!("exemplars of {selector}"), || {
+                let answer: Value = get(&url).json();
+                let series = answer["data"].as_array()?.iter();
+                let exemplars = series
+                    .filter_map(|series| series["exemplars"].as_array())
+                    .flatten();
+                let exemplars: Vec<_> = exemplars
+                    .map(|exemplar| (exemplar["labels"].clone(), exemplar["value"].clone()))
+                    .collect();
+                (!exemplars.is_empty()).then_some(exemplars)
+            })
     }
 
     /// What the version's own metric says, such as `2.53.3+ds1`.
