@@ -8,6 +8,8 @@ use opentelemetry_sdk::metrics::{
     data::{AggregatedMetrics, MetricData},
 };
 
+use tower_metrics_exporter::{Exporter, Recorder, Value};
+
 use crate::bare::Bare;
 
 /// What a side records into.
@@ -84,6 +86,45 @@ impl Backend for Prometheus {
         let page = self.handle.render();
         let series = page.lines().filter(|line| line.starts_with(self.requests));
         let counts = series.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+        Some(counts.sum())
+    }
+}
+
+/// tower-metrics-exporter.
+pub struct Ours {
+    exporter: Exporter,
+    recorder: Recorder,
+    requests: &'static str,
+}
+
+impl Ours {
+    /// A recorder where the counter named `requests` tells the operations.
+    pub fn new(requests: &'static str) -> Self {
+        let exporter = Exporter::builder()
+            .build()
+            .expect("the defaults can be built");
+        Self {
+            recorder: exporter.recorder(),
+            exporter,
+            requests,
+        }
+    }
+}
+
+impl Backend for Ours {
+    fn within(&self, work: &mut dyn FnMut()) {
+        metrics::with_local_recorder(&self.recorder, work);
+    }
+
+    fn recorded(&self) -> Option<u64> {
+        let snapshot = self.exporter.snapshot();
+        let counts = snapshot
+            .iter()
+            .filter(|series| series.name == self.requests);
+        let counts = counts.map(|series| match series.value {
+            Value::Counter(count) => count as u64,
+            _ => 0,
+        });
         Some(counts.sum())
     }
 }

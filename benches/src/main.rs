@@ -37,6 +37,7 @@ struct Cli {
 enum Group {
     RequestMetrics,
     JsonLine,
+    Recorder,
 }
 
 fn main() -> ExitCode {
@@ -61,6 +62,9 @@ fn main() -> ExitCode {
     }
     if chosen(Group::JsonLine) {
         groups::json_line::run(effort);
+    }
+    if chosen(Group::Recorder) {
+        groups::recorder::run(effort);
     }
     if kept {
         ExitCode::SUCCESS

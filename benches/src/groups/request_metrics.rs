@@ -11,7 +11,7 @@ use tower_observe::ObserveLayer;
 use tower_request_metrics::{RequestMetrics, RequestMetricsLayer, RouteTable, RouteTagLayer};
 
 use crate::{
-    backend::{Backend, OpenTelemetry, Prometheus},
+    backend::{Backend, OpenTelemetry, Ours, Prometheus},
     bare::Bare,
     harness::{self, Costs, Effort, Side},
     route::{self, Requests},
@@ -49,7 +49,7 @@ type Case = (
 /// Makes what a side records into, for this many routes, and with a counter of this name.
 type Recorder = fn(usize, &'static str) -> Rc<dyn Backend>;
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 11] = [
     ("inside an axum router, bare atomics", 1, bare, inside),
     ("inside an axum router, bare atomics", 100, bare, inside),
     ("inside an axum router, bare atomics", 10_000, bare, inside),
@@ -67,6 +67,18 @@ const CASES: [Case; 9] = [
         "outside of the router, metrics-exporter-prometheus",
         1,
         exporter,
+        outside,
+    ),
+    (
+        "inside an axum router, tower-metrics-exporter",
+        1,
+        own,
+        inside,
+    ),
+    (
+        "outside of the router, tower-metrics-exporter",
+        1,
+        own,
         outside,
     ),
 ];
@@ -96,6 +108,8 @@ pub fn run(effort: Effort) -> bool {
         _,
         in_exporter,
         out_exporter,
+        in_own,
+        out_own,
     ] = &costs;
 
     println!(
@@ -105,6 +119,7 @@ pub fn run(effort: Effort) -> bool {
     let peer = in_exporter.added(&axum_prometheus());
     for (recorder, inner, outer) in [
         ("bare atomics", in_1, out_1),
+        ("tower-metrics-exporter", in_own, out_own),
         ("metrics-exporter-prometheus", in_exporter, out_exporter),
     ] {
         for (place, part, added) in [
@@ -141,6 +156,10 @@ fn bare(routes: usize, _: &'static str) -> Rc<dyn Backend> {
 
 fn exporter(_: usize, requests: &'static str) -> Rc<dyn Backend> {
     Rc::new(Prometheus::new(requests))
+}
+
+fn own(_: usize, requests: &'static str) -> Rc<dyn Backend> {
+    Rc::new(Ours::new(requests))
 }
 
 fn inside(routes: usize, recorder: Recorder) -> Vec<Side> {
