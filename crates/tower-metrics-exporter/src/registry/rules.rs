@@ -185,6 +185,12 @@ impl Rules {
     pub(crate) fn options(&self, naming: &Naming<'_>, kind: FamilyKind) -> FamilyOptions {
         let name = &*naming.name;
         let bounds = self.buckets.get(name).cloned();
+        // What is told of limits has none: its own overflow would have to be told, too.
+        let limit = if own::is_own(name) {
+            usize::MAX
+        } else {
+            self.limits.get(name).copied().unwrap_or(DEFAULT_LIMIT)
+        };
         FamilyOptions {
             kind,
             scale: naming.scale,
@@ -194,7 +200,7 @@ impl Rules {
                 native: self.native.get(name).copied(),
                 exemplars: self.exemplars.clone(),
             },
-            limit: self.limits.get(name).copied().unwrap_or(DEFAULT_LIMIT),
+            limit,
             ttl: self.ttls.get(name).copied(),
         }
     }
