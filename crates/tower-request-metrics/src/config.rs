@@ -276,7 +276,10 @@ impl Config {
         const ERRORS: usize = 8;
         const FEW: usize = 4;
         let values = series.labels.iter().map(|(from, _)| match from {
-            From::Own(index) => self.labels.get(*index).map_or(1, |own| own.values.most() + 1),
+            From::Own(index) => self
+                .labels
+                .get(*index)
+                .map_or(1, |own| own.values.most() + 1),
             From::Dimension(dimension) => match dimension {
                 Dimension::Route | Dimension::RpcMethod => self.max_routes + 1,
                 Dimension::Method => self.methods.count() + 1,

@@ -208,7 +208,11 @@ impl Values {
     /// How many values are told apart at most.
     pub(crate) fn most(&self) -> usize {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        if self.fixed { known.texts.len() } else { self.max }
+        if self.fixed {
+            known.texts.len()
+        } else {
+            self.max
+        }
     }
 
     pub(crate) fn text(&self, id: u16) -> SharedString {
