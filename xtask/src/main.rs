@@ -30,8 +30,8 @@ enum Task {
     /// which no test ran has failed.
     ///
     /// Needs a Rust toolchain. What else it needs (cargo-nextest, and for the full run the servers
-    /// from Debian) it fetches into target/tools first; see `cargo xtask tools --help`. With
-    /// --quick it fetches no servers.
+    /// from Debian and clients in Python) it fetches into target/tools first; see `cargo xtask tools
+    /// --help`. With --quick it fetches neither.
     ///
     /// Takes some minutes the first time, most of them to compile.
     #[command(after_long_help = test::EXAMPLES)]
@@ -51,11 +51,15 @@ enum Task {
     /// Fetch the programs that test and lint need into target/tools.
     ///
     /// From Debian trixie (fixed versions) and forky (current ones): Prometheus, Alertmanager,
-    /// Pushgateway, postgres_exporter, docker-compose. They are unpacked, not installed. Needs
-    /// apt-get, dpkg and a Debian archive within reach; takes about 15 seconds and 600 MB.
+    /// Pushgateway, postgres_exporter, etcd, docker-compose. They are unpacked, not installed. Needs
+    /// apt-get, dpkg and a Debian archive within reach; takes about 15 seconds and 650 MB.
     ///
     /// From the crate registry: cargo-deny, cargo-machete, and cargo-nextest unless there is one on
     /// PATH. They are built from source; takes one to three minutes.
+    ///
+    /// From the Python Package Index: grpcio and prometheus-client, at fixed versions and with
+    /// their hashes, as wheels, in a virtual environment. Needs Python 3.10 or newer with venv and
+    /// pip, which is installed from Debian where it is missing; takes a few seconds and 60 MB.
     ///
     /// What is there already is only asked for its version, without the network. To fetch anew,
     /// remove the folder.
@@ -76,6 +80,7 @@ Examples:
   cargo xtask tools                 fetch whatever is missing
   cargo xtask tools --list          what is there, at which version, and where
   cargo xtask tools --only debian   only the servers
+  cargo xtask tools --only python   only Python's packages
   OBSERVABILITY_TOOLS=/opt/tools cargo xtask tools";
 
 fn main() -> ExitCode {

@@ -36,6 +36,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     tools::cargo::ensure(&dir, &[&NEXTEST])?;
     if !args.quick {
         tools::debian::ensure(&dir)?;
+        tools::python::ensure(&dir)?;
     }
     let nextest = || {
         NEXTEST

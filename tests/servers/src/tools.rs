@@ -1,14 +1,14 @@
 use std::{
     env,
     io::Write as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Output, Stdio},
 };
 
 /// The Debian suite that a server comes from, and so its generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Suite {
-    /// Prometheus 2.53.
+    /// Prometheus 2.53, etcd 3.5.
     Trixie,
     /// Prometheus 3.
     Forky,
@@ -24,19 +24,31 @@ impl Suite {
             Self::Trixie => "trixie",
             Self::Forky => "forky",
         };
-        let tools = env::var_os("OBSERVABILITY_TOOLS").unwrap_or_else(|| {
-            panic!(
-                "OBSERVABILITY_TOOLS is not set: run `cargo xtask test`, or fetch the servers with \
-                 `cargo xtask tools` and set it to the absolute path of target/tools"
-            )
-        });
-        let program = Path::new(&tools).join(suite).join("usr/bin").join(name);
-        assert!(
-            program.is_file(),
-            "there is no {program:?}: run `cargo xtask tools`"
-        );
-        program
+        existing(folder().join(suite).join("usr/bin").join(name))
     }
+}
+
+/// Python, with the packages that are pinned for it.
+pub(crate) fn python() -> PathBuf {
+    existing(folder().join("python/bin/python"))
+}
+
+fn folder() -> PathBuf {
+    let folder = env::var_os("OBSERVABILITY_TOOLS").unwrap_or_else(|| {
+        panic!(
+            "OBSERVABILITY_TOOLS is not set: run `cargo xtask test`, or fetch the servers with \
+             `cargo xtask tools` and set it to the absolute path of target/tools"
+        )
+    });
+    PathBuf::from(folder)
+}
+
+fn existing(program: PathBuf) -> PathBuf {
+    assert!(
+        program.is_file(),
+        "there is no {program:?}: run `cargo xtask tools`"
+    );
+    program
 }
 
 /// What `promtool check metrics` says of a page.

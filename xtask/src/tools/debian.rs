@@ -50,6 +50,7 @@ const SUITES: &[Suite] = &[
         name: "trixie",
         packages: &[
             "docker-compose",
+            "etcd-server",
             "prometheus",
             "prometheus-alertmanager",
             "prometheus-postgres-exporter",
@@ -59,6 +60,7 @@ const SUITES: &[Suite] = &[
         programs: &[
             program("amtool", &[0, 28]),
             program("docker-compose", &[2]),
+            program("etcd", &[3, 5]),
             program("prometheus", &[2, 53]),
             program("prometheus-alertmanager", &[0, 28]),
             program("prometheus-postgres-exporter", &[0]),
@@ -80,10 +82,10 @@ const SUITES: &[Suite] = &[
 
 /// A package of the machine's own system that the tools cannot do without. To need another one, add
 /// a row.
-struct SystemPackage {
-    name: &'static str,
-    reason: &'static str,
-    present: fn() -> bool,
+pub(super) struct SystemPackage {
+    pub(super) name: &'static str,
+    pub(super) reason: &'static str,
+    pub(super) present: fn() -> bool,
 }
 
 const SYSTEM_PACKAGES: &[SystemPackage] = &[SystemPackage {
@@ -205,7 +207,7 @@ fn require_debian(dir: &Path) -> Result<()> {
 }
 
 /// Installs a package of the system, if this user may; otherwise says what to run.
-fn apt_install(package: &SystemPackage) -> Result<()> {
+pub(super) fn apt_install(package: &SystemPackage) -> Result<()> {
     let SystemPackage {
         name,
         reason,

@@ -7,13 +7,15 @@
 //! ```text
 //! target/tools/
 //!   trixie/usr/bin/   prometheus 2.53, promtool, prometheus-alertmanager, amtool,
-//!                     prometheus-pushgateway, prometheus-postgres-exporter, docker-compose
+//!                     prometheus-pushgateway, prometheus-postgres-exporter, etcd, docker-compose
 //!   forky/usr/bin/    prometheus 3, promtool, docker-compose
 //!   cargo/bin/        cargo-deny, cargo-machete, and cargo-nextest if the machine has none
+//!   python/bin/       python with the packages grpcio and prometheus-client
 //! ```
 
 pub(crate) mod cargo;
 pub(crate) mod debian;
+pub(crate) mod python;
 mod sources;
 
 use std::fmt;
@@ -53,6 +55,8 @@ enum Group {
     Debian,
     /// Cargo's companions, built from source.
     Cargo,
+    /// Python with the packages of the tests' clients.
+    Python,
 }
 
 impl Folder {
@@ -71,24 +75,29 @@ impl Folder {
 
 pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     let dir = args.folder.create(root)?;
-    let debian = args.only != Some(Group::Cargo);
-    let cargo = args.only != Some(Group::Debian);
+    let wanted = |group| args.only.is_none_or(|only| only == group);
     if args.list {
         let mut rows = Vec::new();
-        if debian {
+        if wanted(Group::Debian) {
             rows.extend(debian::list(&dir));
         }
-        if cargo {
+        if wanted(Group::Cargo) {
             rows.extend(cargo::list(&dir));
+        }
+        if wanted(Group::Python) {
+            rows.extend(python::list(&dir));
         }
         print_list(&rows);
         return Ok(());
     }
-    if debian {
+    if wanted(Group::Debian) {
         debian::ensure(&dir)?;
     }
-    if cargo {
+    if wanted(Group::Cargo) {
         cargo::ensure(&dir, cargo::ALL)?;
+    }
+    if wanted(Group::Python) {
+        python::ensure(&dir)?;
     }
     println!("tools: all there, in {}", dir.display());
     Ok(())
@@ -203,23 +212,28 @@ fn dotted(numbers: &[u32]) -> String {
 
 /// Runs a program for its version, and says what is wrong unless it is one of the release.
 fn check(program: &Path, wanted: Release) -> Result<Version> {
-    let output = Cmd::new(program).arg("--version").output()?;
+    let version = Cmd::new(program).arg("--version");
+    check_said(&program.display(), version, wanted)
+}
+
+/// The same of anything whose version a command tells.
+fn check_said(name: &dyn fmt::Display, mut command: Cmd, wanted: Release) -> Result<Version> {
+    let output = command.output()?;
     // Some write it to standard error.
     let said = [output.stdout, output.stderr]
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .concat();
-    let program = program.display();
     if !output.status.success() {
         bail!(
-            "{program} does not run here: `--version` ended with {}\n{}",
+            "{name} does not run here: `{command}` ended with {}\n{}",
             output.status,
             said.trim_end()
         );
     }
     match Version::find(&said) {
         Some(version) if wanted.has(&version) => Ok(version),
-        Some(version) => bail!("{program} is version {version}, wanted is {wanted}"),
-        None => bail!("{program} did not tell its version:\n{}", said.trim_end()),
+        Some(version) => bail!("{name} is version {version}, wanted is {wanted}"),
+        None => bail!("{name} did not tell its version:\n{}", said.trim_end()),
     }
 }
 
@@ -245,6 +259,11 @@ mod tests {
         );
         assert_eq!(version("cargo-deny 0.20.2").as_deref(), Some("0.20.2"));
         assert_eq!(version("0.9.2\n").as_deref(), Some("0.9.2"));
+        assert_eq!(
+            version("etcd Version: 3.5.16\nGit SHA: Not provided (use ./build instead of go build)\nGo Version: go1.24.0")
+                .as_deref(),
+            Some("3.5.16")
+        );
         assert_eq!(
             version("cargo-nextest 0.9.143 (60fa45f63 2026-08-04)").as_deref(),
             Some("0.9.143")

@@ -1,0 +1,203 @@
+//! Python with the packages that the tests' clients need, in a virtual environment: `python/` of the
+//! tools' folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::debian::{SystemPackage, apt_install};
+use super::{Release, Row, Version, check_said, lock};
+use crate::command::{Cmd, on_path};
+use crate::summary::seconds;
+
+/// Made by `pip-compile --generate-hashes` (of pip-tools) from the packages below.
+const REQUIREMENTS: &str = include_str!("requirements.txt");
+
+struct Package {
+    name: &'static str,
+    module: &'static str,
+    release: Release,
+}
+
+const PACKAGES: &[Package] = &[
+    Package {
+        name: "grpcio",
+        module: "grpc",
+        release: Release(&[1, 85, 1]),
+    },
+    Package {
+        name: "prometheus-client",
+        module: "prometheus_client",
+        release: Release(&[0, 26, 0]),
+    },
+];
+
+const SYSTEM_PACKAGES: &[SystemPackage] = &[
+    SystemPackage {
+        name: "python3",
+        reason: "clients of the tests are written in Python",
+        present: || on_path("python3").is_some(),
+    },
+    SystemPackage {
+        name: "python3-venv",
+        reason: "it keeps the clients' packages apart from the system's",
+        present: || system_python().is_some(),
+    },
+];
+
+/// A Python that can make virtual environments with pip in them. The first on `PATH` need not be
+/// the system's, and may lack what the system's has.
+fn system_python() -> Option<PathBuf> {
+    let able = |python: &PathBuf| {
+        Cmd::new(python)
+            .args(["-I", "-c", "import ensurepip, venv"])
+            .read()
+            .is_ok()
+    };
+    on_path("python3")
+        .into_iter()
+        .chain([PathBuf::from("/usr/bin/python3")])
+        .find(able)
+}
+
+impl Package {
+    /// Imports the package, too: a wheel for another machine has a version, but does not load.
+    fn check(&self, dir: &Path) -> Result<Version> {
+        let Self { name, module, .. } = self;
+        let code = format!(
+            "import importlib.metadata, {module}; print(importlib.metadata.version('{name}'))"
+        );
+        let command = Cmd::new(python(dir)).args(["-I", "-c", &code]);
+        check_said(&format_args!("Python's {name}"), command, self.release)
+    }
+}
+
+fn root(dir: &Path) -> PathBuf {
+    dir.join("python")
+}
+
+fn python(dir: &Path) -> PathBuf {
+    root(dir).join("bin/python")
+}
+
+pub(super) fn list(dir: &Path) -> Vec<Row> {
+    let row = |package: &Package| Row {
+        name: format!("{} (python)", package.name),
+        wanted: package.release,
+        state: package.check(dir),
+        path: python(dir),
+    };
+    PACKAGES.iter().map(row).collect()
+}
+
+/// Makes the environment anew unless every package is there.
+pub(crate) fn ensure(dir: &Path) -> Result<()> {
+    let whole = || PACKAGES.iter().all(|package| package.check(dir).is_ok());
+    if whole() {
+        return Ok(());
+    }
+    let _lock = lock(dir)?;
+    // Another run may have made it while this one waited for the lock.
+    if whole() {
+        return Ok(());
+    }
+    let system = require_python()?;
+    let started = Instant::now();
+    println!("tools: python: installing {}", wanted());
+    install(&system, dir).context(
+        "cannot install the Python packages; they come from the index that pip is set to, is that in reach, and has \
+         it wheels for this Python (3.10 or newer) and machine? `cargo xtask test --quick` does without them",
+    )?;
+    for package in PACKAGES {
+        package.check(dir)?;
+    }
+    println!("tools: python: done in {}", seconds(started.elapsed()));
+    Ok(())
+}
+
+fn wanted() -> String {
+    let one = |package: &Package| format!("{} {}", package.name, package.release);
+    PACKAGES.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn require_python() -> Result<PathBuf> {
+    if let Some(python) = system_python() {
+        return Ok(python);
+    }
+    if on_path("apt-get").is_none() {
+        bail!(
+            "this machine has no Python 3 with the modules venv and ensurepip, and no apt-get to install it with. \
+             Install Python 3.10 or newer with both, so that `python3 -m venv` works; `cargo xtask test --quick` \
+             does without"
+        );
+    }
+    SYSTEM_PACKAGES
+        .iter()
+        .filter(|package| !(package.present)())
+        .try_for_each(apt_install)?;
+    system_python().context("Python 3 was installed, but it cannot make virtual environments")
+}
+
+fn install(system: &Path, dir: &Path) -> Result<()> {
+    let root = root(dir);
+    Cmd::new(system)
+        .args(["-m", "venv", "--clear"])
+        .arg(&root)
+        .read()?;
+    let requirements = root.join("requirements.txt");
+    fs::write(&requirements, REQUIREMENTS)
+        .with_context(|| format!("cannot write {}", requirements.display()))?;
+    Cmd::new(python(dir))
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-input",
+        ])
+        .args([
+            "--require-hashes",
+            "--only-binary",
+            ":all:",
+            "--requirement",
+        ])
+        .arg(&requirements)
+        .read()
+        .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_requirements_are_of_the_versions_that_are_checked() {
+        for Package { name, release, .. } in PACKAGES {
+            let line = format!("{name}=={release} \\");
+            assert!(REQUIREMENTS.lines().any(|one| one == line), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_requirement_has_its_hashes() {
+        let mut lines = REQUIREMENTS.lines().peekable();
+        while let Some(line) = lines.next() {
+            if line.contains("==") && !line.starts_with('#') {
+                let next = lines.peek().copied().unwrap_or_default();
+                assert!(next.starts_with("    --hash=sha256:"), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_folder_without_the_environment_has_none_of_the_packages() {
+        let dir = tempfile::tempdir().unwrap();
+        for package in PACKAGES {
+            let error = package.check(dir.path()).unwrap_err().to_string();
+            assert!(error.contains("there is no program"), "{error}");
+        }
+    }
+}
