@@ -1,7 +1,7 @@
 //! Servers and checkers from two Debian suites, fetched by name and unpacked, not installed.
 //!
 //! Debian's Go programs need hardly more than a C library of 2022, so those of newer suites run on
-//! older machines. apt is given sources, lists and a cache of its own, and knows nothing of what
+//! older machines; PostgreSQL and Redis are given the libraries of their suite ([`loader`]). apt is given sources, lists and a cache of its own, and knows nothing of what
 //! the machine has installed or prefers. It checks the signatures against the machine's keyring of
 //! the Debian archive.
 
@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Release, Row, check, lock, sources};
+use super::{Release, Row, check, loader, lock, sources};
 use crate::command::{Cmd, on_path};
 use crate::summary::seconds;
 
@@ -31,18 +31,39 @@ struct Suite {
     programs: &'static [Program],
 }
 
-/// A program of the suite, in its `usr/bin`.
+/// A program of the suite.
 struct Program {
+    folder: &'static str,
     name: &'static str,
     release: Release,
+    /// Whether it runs with the suite's own libraries, since the machine's may be older.
+    own_libraries: bool,
 }
 
 const fn program(name: &'static str, release: &'static [u32]) -> Program {
     Program {
+        folder: "usr/bin",
         name,
         release: Release(release),
+        own_libraries: false,
     }
 }
+
+const fn with_libraries(
+    folder: &'static str,
+    name: &'static str,
+    release: &'static [u32],
+) -> Program {
+    Program {
+        folder,
+        name,
+        release: Release(release),
+        own_libraries: true,
+    }
+}
+
+/// Where Debian puts the programs of a PostgreSQL server, which look for each other there.
+const POSTGRESQL: &str = "usr/lib/postgresql/17/bin";
 
 const SUITES: &[Suite] = &[
     // Stable: the versions stay.
@@ -51,21 +72,56 @@ const SUITES: &[Suite] = &[
         packages: &[
             "docker-compose",
             "etcd-server",
+            "postgresql-17",
             "prometheus",
             "prometheus-alertmanager",
             "prometheus-postgres-exporter",
             "prometheus-pushgateway",
             "promtool",
+            "redis-server",
+            // What PostgreSQL and Redis are linked with, and what that is linked with.
+            "libatomic1",
+            "libaudit1",
+            "libc6",
+            "libcap-ng0",
+            "libcap2",
+            "libcom-err2",
+            "libgcc-s1",
+            "libgssapi-krb5-2",
+            "libicu76",
+            "libjemalloc2",
+            "libk5crypto3",
+            "libkeyutils1",
+            "libkrb5-3",
+            "libkrb5support0",
+            "libldap2",
+            "liblz4-1",
+            "liblzf1",
+            "liblzma5",
+            "libpam0g",
+            "libpq5",
+            "libsasl2-2",
+            "libssl3t64",
+            "libstdc++6",
+            "libsystemd0",
+            "libxml2",
+            "libxxhash0",
+            "libzstd1",
+            "redis-tools",
+            "zlib1g",
         ],
         programs: &[
             program("amtool", &[0, 28]),
             program("docker-compose", &[2]),
             program("etcd", &[3, 5]),
+            with_libraries(POSTGRESQL, "initdb", &[17]),
+            with_libraries(POSTGRESQL, "postgres", &[17]),
             program("prometheus", &[2, 53]),
             program("prometheus-alertmanager", &[0, 28]),
             program("prometheus-postgres-exporter", &[0]),
             program("prometheus-pushgateway", &[1]),
             program("promtool", &[2, 53]),
+            with_libraries("usr/bin", "redis-server", &[8]),
         ],
     },
     // Testing: the versions move, and stay as fetched until the folder is removed.
@@ -124,7 +180,7 @@ impl Suite {
 
 impl Program {
     fn path(&self, suite: &Path) -> PathBuf {
-        suite.join("usr/bin").join(self.name)
+        suite.join(self.folder).join(self.name)
     }
 }
 
@@ -282,6 +338,11 @@ fn fetch(suite: &Suite, dir: &Path) -> Result<()> {
         println!("tools: {}: unpacking {}", suite.name, line.trim_end());
         Cmd::new("dpkg").arg("-x").arg(deb).arg(&tree).read()?;
         stamp.push_str(&line);
+    }
+    for program in suite.programs {
+        if program.own_libraries {
+            loader::wrap(&tree, &program.path(Path::new("")))?;
+        }
     }
     suite
         .check_programs(&tree)

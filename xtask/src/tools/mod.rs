@@ -7,7 +7,9 @@
 //! ```text
 //! target/tools/
 //!   trixie/usr/bin/   prometheus 2.53, promtool, prometheus-alertmanager, amtool,
-//!                     prometheus-pushgateway, prometheus-postgres-exporter, etcd, docker-compose
+//!                     prometheus-pushgateway, prometheus-postgres-exporter, etcd, docker-compose, redis-server
+//!   trixie/usr/lib/postgresql/17/bin/
+//!                     initdb, postgres
 //!   forky/usr/bin/    prometheus 3, promtool, docker-compose
 //!   cargo/bin/        cargo-deny, cargo-machete, and cargo-nextest if the machine has none
 //!   python/bin/       python with the packages grpcio and prometheus-client
@@ -15,6 +17,7 @@
 
 pub(crate) mod cargo;
 pub(crate) mod debian;
+mod loader;
 pub(crate) mod python;
 mod sources;
 
@@ -157,7 +160,7 @@ impl Version {
     /// Finds the first word that is a version in what a program wrote for `--version`.
     fn find(output: &str) -> Option<Self> {
         output
-            .split(|c: char| c.is_whitespace() || c == ',')
+            .split(|c: char| c.is_whitespace() || c == ',' || c == '=')
             .find_map(Self::parse)
     }
 
@@ -257,6 +260,12 @@ mod tests {
             version("Docker Compose version v2.40.3\n").as_deref(),
             Some("2.40.3")
         );
+        assert_eq!(
+            version("postgres (PostgreSQL) 17.12 (Debian 17.12-0+deb13u1)").as_deref(),
+            Some("17.12")
+        );
+        let redis = "Redis server v=8.0.2 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=b843bbd0";
+        assert_eq!(version(redis).as_deref(), Some("8.0.2"));
         assert_eq!(version("cargo-deny 0.20.2").as_deref(), Some("0.20.2"));
         assert_eq!(version("0.9.2\n").as_deref(), Some("0.9.2"));
         assert_eq!(
