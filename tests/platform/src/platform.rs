@@ -104,19 +104,13 @@ impl Platform {
 
     /// Tells the platform to stop.
     pub fn terminate(&mut self) {
-        let id = self.process.child().id().to_string();
-        // The shell's own `kill`: the program is not everywhere.
-        let told = Command::new("sh")
-            .args(["-c", "kill -TERM \"$0\"", &id])
-            .status()
-            .expect("the shell runs");
-        assert!(told.success());
+        self.process.signal("TERM");
     }
 
     /// Stops the platform, and gives every line that it wrote to standard output.
     pub fn stop(mut self) -> Vec<String> {
         self.terminate();
-        let status = self.process.child().wait().expect("it ends");
+        let status = self.process.wait();
         assert!(status.success(), "scan-platform ended with {status}");
         self.reader
             .take()

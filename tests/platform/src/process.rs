@@ -1,5 +1,5 @@
 use std::{
-    process::{Child, Command},
+    process::{Child, Command, ExitStatus},
     time::{Duration, Instant},
 };
 
@@ -24,6 +24,22 @@ impl Process {
     /// The child itself.
     pub fn child(&mut self) -> &mut Child {
         &mut self.child
+    }
+
+    /// Sends it a signal: `TERM`, `KILL`, …
+    pub fn signal(&mut self, name: &str) {
+        let id = self.child.id().to_string();
+        // The shell's own `kill`: the program is not everywhere.
+        let told = Command::new("sh")
+            .args(["-c", "kill -\"$0\" \"$1\"", name, &id])
+            .status()
+            .expect("the shell runs");
+        assert!(told.success(), "{}: no signal {name}", self.name);
+    }
+
+    /// Waits until it ends.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("its status can be read")
     }
 
     /// Asks until there is an answer, at most for a minute, as long as the process lives.

@@ -5,12 +5,17 @@
 
 mod etcd;
 mod grpc_client;
+mod port;
+mod postgres;
 mod prometheus;
+mod redis;
 mod tools;
 
 pub use self::{
     etcd::Etcd,
     grpc_client::{Call, GrpcClient, Kind, Outcome},
+    postgres::{Postgres, PostgresExporter},
     prometheus::Prometheus,
+    redis::Redis,
     tools::{Suite, promtool_check_metrics},
 };

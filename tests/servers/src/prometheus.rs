@@ -1,13 +1,13 @@
 use std::{
     fs,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Command, Stdio},
 };
 
 use platform_tests::{Process, get};
 use serde_json::Value;
 
-use crate::Suite;
+use crate::{Suite, port::free_port};
 
 /// A running Prometheus that scrapes one target every second.
 pub struct Prometheus {
@@ -148,11 +148,6 @@ impl Prometheus {
             Some((health.to_owned(), target["lastError"].as_str()?.to_owned()))
         })
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.local_addr().expect("it has an address").port()
 }
 
 fn encode(query: &str) -> String {

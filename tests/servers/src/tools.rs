@@ -18,13 +18,18 @@ impl Suite {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Trixie, Self::Forky];
 
-    /// Where a program of this suite is.
-    pub fn program(self, name: &str) -> PathBuf {
+    /// Where what was fetched of this suite is.
+    pub(crate) fn folder(self) -> PathBuf {
         let suite = match self {
             Self::Trixie => "trixie",
             Self::Forky => "forky",
         };
-        existing(folder().join(suite).join("usr/bin").join(name))
+        folder().join(suite)
+    }
+
+    /// Where a program of this suite is.
+    pub fn program(self, name: &str) -> PathBuf {
+        existing(self.folder().join("usr/bin").join(name))
     }
 }
 

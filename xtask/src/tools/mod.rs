@@ -264,7 +264,8 @@ mod tests {
             version("postgres (PostgreSQL) 17.12 (Debian 17.12-0+deb13u1)").as_deref(),
             Some("17.12")
         );
-        let redis = "Redis server v=8.0.2 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=b843bbd0";
+        let redis =
+            "Redis server v=8.0.2 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=b843bbd0";
         assert_eq!(version(redis).as_deref(), Some("8.0.2"));
         assert_eq!(version("cargo-deny 0.20.2").as_deref(), Some("0.20.2"));
         assert_eq!(version("0.9.2\n").as_deref(), Some("0.9.2"));
