@@ -12,7 +12,7 @@ use crate::{
     platform::{self, Platform},
     record::{ScanRecord, ScanStatus},
     scan::{Policy, ScanRoot, ScanType},
-    store::Store,
+    store::{DatabaseUrl, Store},
     telemetry,
 };
 
@@ -22,7 +22,7 @@ pub struct Options {
     /// The directory below which scans would read.
     pub scan_root: PathBuf,
     /// Where scans would be kept.
-    pub database_url: String,
+    pub database_url: DatabaseUrl,
 }
 
 /// Checks the scan root, the database, each scanner and the exporter, and prints a line for each. The
@@ -61,12 +61,12 @@ fn check_root(options: &Options) -> anyhow::Result<String> {
 }
 
 async fn check_database(options: &Options) -> anyhow::Result<String> {
-    let store = Store::open(&options.database_url).await?;
+    let store = Store::opened(&options.database_url, "doctor").await?;
     store.try_out().await?;
     let version = store.version().await?;
     store.close().await;
     Ok(format!(
-        "{}, SQLite {version}, written and read",
+        "{}, {version}, written and read",
         options.database_url
     ))
 }
@@ -84,7 +84,7 @@ const SAMPLES: [(ScanType, &[u8]); 2] = [
 async fn check_scanner(scan_type: ScanType, sample: &[u8]) -> anyhow::Result<String> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     std::fs::write(folder.path().join("sample"), sample)?;
-    let store = Store::open("sqlite::memory:").await?;
+    let store = Store::opened(&DatabaseUrl::in_memory(), "doctor").await?;
     let root = folder.path().to_path_buf();
     let platform = Platform::new(&root, Policy::default(), &platform::scan_metrics(), store)?;
     let target = platform.target(String::from("sample")).await?;

@@ -7,6 +7,7 @@ use scan_platform::{
     doctor, oneshot,
     scan::{Policy, ScanType},
     serve,
+    store::DatabaseUrl,
 };
 
 const EXAMPLES: &str = "\
@@ -55,6 +56,10 @@ struct ServeArgs {
     /// Where to listen for gRPC, too, for example 127.0.0.1:8201; reflection tells clients what there is
     #[arg(long, value_name = "ADDR")]
     grpc_listen: Option<SocketAddr>,
+    /// What this instance is called among those that share the database, the same after a restart
+    /// [default: the machine's name and the port]
+    #[arg(long, value_name = "NAME", env = "INSTANCE")]
+    instance: Option<String>,
     #[command(flatten)]
     place: PlaceArgs,
     #[command(flatten)]
@@ -66,9 +71,26 @@ struct PlaceArgs {
     /// The directory below which scans read; paths in requests are relative to it
     #[arg(long, value_name = "DIR", default_value = ".")]
     scan_root: PathBuf,
-    /// Where scans are kept: sqlite://FILE, or sqlite::memory: to keep nothing
-    #[arg(long, value_name = "URL", default_value = "sqlite://scan-platform.db")]
-    database_url: String,
+    /// Where scans are kept: sqlite://FILE, sqlite::memory: to keep nothing, or
+    /// postgres://USER@HOST/DATABASE, which several platforms may share
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "sqlite://scan-platform.db",
+        env = "DATABASE_URL",
+        hide_env_values = true
+    )]
+    database_url: DatabaseUrl,
+    /// Take the database's password from this file, instead of from the URL
+    #[arg(long, value_name = "FILE", env = "DATABASE_PASSWORD_FILE")]
+    database_password_file: Option<PathBuf>,
+}
+
+impl PlaceArgs {
+    fn split(self) -> (PathBuf, DatabaseUrl) {
+        let url = self.database_url.password_file(self.database_password_file);
+        (self.scan_root, url)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -121,18 +143,17 @@ async fn main() -> ExitCode {
         Command::Serve(ServeArgs {
             listen,
             grpc_listen,
+            instance,
             place,
             policy,
         }) => {
-            let PlaceArgs {
-                scan_root,
-                database_url,
-            } = place;
+            let (scan_root, database_url) = place.split();
             let options = serve::Options {
                 listen,
                 grpc_listen,
                 scan_root,
                 database_url,
+                instance,
                 policy: policy.into(),
             };
             serve::serve(options).await.map(|()| ExitCode::SUCCESS)
@@ -151,10 +172,8 @@ async fn main() -> ExitCode {
             };
             oneshot::scan(options).await
         }
-        Command::Doctor(PlaceArgs {
-            scan_root,
-            database_url,
-        }) => {
+        Command::Doctor(place) => {
+            let (scan_root, database_url) = place.split();
             doctor::doctor(doctor::Options {
                 scan_root,
                 database_url,

@@ -16,7 +16,7 @@ use crate::{
     record::ScanRecord,
     scan::{Policy, ScanType, Step},
     scanner::Watch,
-    store::Store,
+    store::{DatabaseUrl, Store},
     telemetry,
 };
 
@@ -42,7 +42,7 @@ pub async fn scan(options: Options) -> anyhow::Result<ExitCode> {
     telemetry::install_log(io::stderr, "off")?;
     // The path is the user's own to choose; what it contains is not: links may not lead out of it.
     let (root, inside) = split(&options.path)?;
-    let store = Store::open("sqlite::memory:").await?;
+    let store = Store::opened(&DatabaseUrl::in_memory(), "shell").await?;
     let platform = Platform::new(&root, options.policy, &platform::scan_metrics(), store)?;
     let target = platform.target(inside).await?;
 

@@ -108,7 +108,7 @@ impl Platform {
     ) -> anyhow::Result<ScanRecord> {
         let store = &self.shared.store;
         store
-            .put(&scan)
+            .start(&scan)
             .await
             .context("cannot record the start of the scan")?;
         let unfinished = Unfinished {
@@ -125,8 +125,7 @@ impl Platform {
             Ok(findings) => self.completed(&mut scan, findings),
             Err(error) => failed(&mut scan, &error),
         }
-        store
-            .put(&scan)
+        end(store, &scan)
             .await
             .context("cannot record the end of the scan")?;
         unfinished.defuse();
@@ -188,6 +187,16 @@ impl Platform {
     }
 }
 
+async fn end(store: &Store, scan: &ScanRecord) -> anyhow::Result<()> {
+    if !store.end(scan).await? {
+        tracing::warn!(
+            scan_id = scan.id,
+            "another instance has given the scan up for dead; its own end is not recorded"
+        );
+    }
+    Ok(())
+}
+
 fn failed(scan: &mut ScanRecord, error: &JobError) {
     scan.status = match error {
         JobError::TimedOut(_) => ScanStatus::TimedOut,
@@ -221,7 +230,7 @@ impl Drop for Unfinished {
         // Outside a runtime the process is going down, and the next start ends the scan.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                if let Err(error) = store.put(&scan).await {
+                if let Err(error) = end(&store, &scan).await {
                     tracing::error!(
                         scan_id = scan.id,
                         error = error.as_ref() as &dyn std::error::Error,

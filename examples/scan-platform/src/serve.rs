@@ -9,7 +9,7 @@ use crate::{
     api, grpc,
     platform::{self, Platform},
     scan::Policy,
-    store::Store,
+    store::{DatabaseUrl, Store},
     telemetry,
 };
 
@@ -26,7 +26,10 @@ pub struct Options {
     /// The directory below which scans read.
     pub scan_root: PathBuf,
     /// Where scans are kept.
-    pub database_url: String,
+    pub database_url: DatabaseUrl,
+    /// What this instance is called among those that share the database; by default after the machine
+    /// and the port.
+    pub instance: Option<String>,
     /// When findings block.
     pub policy: Policy,
 }
@@ -39,17 +42,19 @@ pub struct Options {
 pub async fn serve(options: Options) -> anyhow::Result<()> {
     telemetry::install_log(std::io::stdout, "info,sqlx=warn")?;
     let scans = platform::scan_metrics();
-    let exporter = telemetry::install_exporter(&scans)?;
-    let store = Store::open(&options.database_url).await?;
+    let (listener, address) = listen(options.listen, "--listen").await?;
+    let instance = options.instance.unwrap_or_else(|| instance(address));
+    let store = Store::new(&options.database_url, &instance)?;
+    let exporter = telemetry::install_exporter(&scans, &store)?;
+    store.open().await?;
     let abandoned = store.end_abandoned().await?;
-    if abandoned > 0 {
+    if !abandoned.is_empty() {
         tracing::warn!(
-            abandoned,
+            abandoned = abandoned.len(),
             "ended scans that an earlier process left running"
         );
     }
     let platform = Platform::new(&options.scan_root, options.policy, &scans, store.clone())?;
-    let (listener, address) = listen(options.listen, "--listen").await?;
     let (grpc_listener, grpc_address) = match options.grpc_listen {
         Some(address) => Some(listen(address, "--grpc-listen").await?),
         None => None,
@@ -59,7 +64,8 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
         address = %address,
         grpc_address = grpc_address.map(tracing::field::display),
         scan_root = %options.scan_root.display(),
-        database = options.database_url,
+        database = %options.database_url,
+        instance,
         "listening",
     );
 
@@ -97,6 +103,22 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
     store.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The same after a restart, and another's on the same machine is another.
+fn instance(address: SocketAddr) -> String {
+    let host = host_name().unwrap_or_else(|| String::from("localhost"));
+    format!("{host}:{}", address.port())
+}
+
+#[cfg(unix)]
+fn host_name() -> Option<String> {
+    nix::unistd::gethostname().ok()?.into_string().ok()
+}
+
+#[cfg(not(unix))]
+fn host_name() -> Option<String> {
+    std::env::var("COMPUTERNAME").ok()
 }
 
 async fn listen(address: SocketAddr, option: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {

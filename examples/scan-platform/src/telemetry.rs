@@ -14,7 +14,10 @@ use tracing_subscriber::{
     EnvFilter, Layer as _, fmt::MakeWriter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
-use crate::grpc;
+use crate::{
+    grpc,
+    store::{self, Store},
+};
 
 /// The observer that records requests.
 pub fn request_metrics() -> RequestMetrics {
@@ -63,8 +66,8 @@ pub fn rpc_log() -> JsonLogging {
 /// # Errors
 ///
 /// If the process has a recorder already.
-pub fn install_exporter(scans: &ScanMetrics) -> anyhow::Result<Exporter> {
-    let exporter = exporter(scans)?.install()?;
+pub fn install_exporter(scans: &ScanMetrics, store: &Store) -> anyhow::Result<Exporter> {
+    let exporter = exporter(scans)?.collector(store.collector()).install()?;
     scans.register();
     Ok(exporter)
 }
@@ -79,6 +82,7 @@ pub fn exporter(scans: &ScanMetrics) -> anyhow::Result<ExporterBuilder> {
         .specs(request_metrics().specs())
         .specs(rpc_metrics()?.specs())
         .specs(scans.specs())
+        .specs(store::specs())
         .specs(tower_json_logging::specs())
         .exemplars_from_spans()
         .collector(ProcessCollector::new())

@@ -52,6 +52,25 @@ pub fn post(url: &str, body: impl ToString) -> Answer {
     Answer::read(response.unwrap_or_else(|error| panic!("POST {url}: {error}")))
 }
 
+/// The answer to a request without a body, with this header.
+pub fn get_with(url: &str, header: (&str, &str)) -> Answer {
+    let response = agent().get(url).header(header.0, header.1).call();
+    Answer::read(response.unwrap_or_else(|error| panic!("GET {url}: {error}")))
+}
+
+/// As [`post`], with this header, too.
+pub fn post_with(url: &str, header: (&str, &str), body: impl ToString) -> Answer {
+    let request = agent().post(url).header("content-type", "application/json");
+    let response = request.header(header.0, header.1).send(body.to_string());
+    Answer::read(response.unwrap_or_else(|error| panic!("POST {url}: {error}")))
+}
+
+/// The answer to a `PUT` without a body.
+pub fn put(url: &str) -> Answer {
+    let response = agent().put(url).send_empty();
+    Answer::read(response.unwrap_or_else(|error| panic!("PUT {url}: {error}")))
+}
+
 /// Reads the server-sent events of a `GET` until the stream ends, and gives the data of each, as JSON.
 pub fn events(url: &str, mut each: impl FnMut(Value)) {
     let mut response = agent()

@@ -1,13 +1,14 @@
 //! Runs the scan platform as a user does, on loopback, and ends it.
 
+pub mod cases;
 mod http;
 mod model;
 mod platform;
 mod process;
 
 pub use self::{
-    http::{Answer, events, get, post},
+    http::{Answer, events, get, get_with, post, post_with, put},
     model::slow_model,
-    platform::{Platform, fixtures, program},
+    platform::{Platform, Setup, fixtures, program},
     process::Process,
 };

@@ -7,9 +7,64 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::process::Process;
+use crate::{
+    http::{Answer, get, post},
+    process::Process,
+};
+
+/// How a scan platform is to be started.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    root: PathBuf,
+    database: Option<String>,
+    options: Vec<String>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            root: fixtures(),
+            database: None,
+            options: Vec::new(),
+        }
+    }
+}
+
+impl Setup {
+    /// Scans below `root`, instead of the platform's own fixtures.
+    #[must_use]
+    pub fn root(mut self, root: &Path) -> Self {
+        self.root = root.to_owned();
+        self
+    }
+
+    /// Keeps scans in this database, instead of one that is gone with the platform.
+    #[must_use]
+    pub fn database(mut self, url: &str) -> Self {
+        self.database = Some(url.to_owned());
+        self
+    }
+
+    /// Adds an option to the command line.
+    #[must_use]
+    pub fn option(mut self, option: &str) -> Self {
+        self.options.push(option.to_owned());
+        self
+    }
+
+    /// Is called this among the instances on its database.
+    #[must_use]
+    pub fn instance(self, name: &str) -> Self {
+        self.option("--instance").option(name)
+    }
+
+    /// Starts it on a free port, and waits until it listens. Builds it first if need be.
+    pub fn start(&self) -> Platform {
+        Platform::serve(self)
+    }
+}
 
 /// A running scan platform.
 pub struct Platform {
@@ -22,31 +77,20 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Builds the platform if needed, starts it on a free port, and waits until it listens. It scans
-    /// its own fixtures.
+    /// One with nothing set up.
     pub fn start() -> Self {
-        Self::with_root(&fixtures())
+        Setup::default().start()
     }
 
-    /// As [`start`](Self::start), but it scans below `root`.
-    pub fn with_root(root: &Path) -> Self {
-        Self::serve(root, &[])
-    }
-
-    /// As [`with_root`](Self::with_root), and listens for gRPC, too.
-    pub fn with_grpc(root: &Path) -> Self {
-        Self::serve(root, &["--grpc-listen", "127.0.0.1:0"])
-    }
-
-    fn serve(root: &Path, options: &[&str]) -> Self {
+    fn serve(setup: &Setup) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        let own = format!("sqlite://{}/scans.db", folder.path().display());
         let mut command = Command::new(program());
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--scan-root"])
-            .arg(root)
-            .arg("--database-url")
-            .arg(format!("sqlite://{}/scans.db", folder.path().display()))
-            .args(options)
+            .arg(&setup.root)
+            .args(&setup.options)
+            .env("DATABASE_URL", setup.database.as_ref().unwrap_or(&own))
             .env("RUST_LOG", "info")
             .stdout(Stdio::piped());
         let mut process = Process::start("scan-platform", &mut command);
@@ -88,6 +132,52 @@ impl Platform {
     /// The same of its gRPC interface.
     pub fn grpc_url(&self) -> &str {
         self.grpc_url.as_deref().expect("it was started with gRPC")
+    }
+
+    /// Asks for a scan of this path, `kind` being `mcp` or `models`.
+    pub fn scan(&self, kind: &str, path: &str) -> Answer {
+        let url = format!("{}/api/v1/{kind}/scans", self.url);
+        post(&url, json!({ "path": path }))
+    }
+
+    /// What `path` of its interface answers to a `GET`.
+    pub fn get(&self, path: &str) -> Answer {
+        get(&format!("{}{path}", self.url))
+    }
+
+    /// Waits until the scan with this id has this status, and gives it.
+    pub fn wait_for_status(&mut self, id: &str, status: &str) -> Value {
+        let url = format!("{}/api/v1/scans/{id}", self.url);
+        self.process.wait_for(&format!("{status} scan {id}"), || {
+            let scan = get(&url).json();
+            (scan["status"] == status).then_some(scan)
+        })
+    }
+
+    /// Waits until `/metrics` shows each of these lines.
+    pub fn wait_for_series(&mut self, lines: &[&str]) {
+        let url = format!("{}/metrics", self.url);
+        for line in lines {
+            self.process.wait_for(line, || {
+                let page = get(&url).text;
+                page.lines().any(|found| found == *line).then_some(())
+            });
+        }
+    }
+
+    /// What `/metrics` has for this series; `None` if there is no such series.
+    pub fn series(&self, series: &str) -> Option<f64> {
+        let page = self.get("/metrics").text;
+        let value = page
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.map(|value| value.parse().expect("a value is a number"))
+    }
+
+    /// Ends the platform as an accident would, without a word.
+    pub fn kill(mut self) {
+        self.process.signal("KILL");
+        self.process.wait();
     }
 
     /// The most memory that it has held at once, in bytes. Linux only.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use platform_tests::{Platform, fixtures, get, post, slow_model};
+use platform_tests::{Platform, Setup, fixtures, get, post, slow_model};
 use scan_platform::grpc::proto::{
     FollowScanRequest, GetScanRequest, Scan, ScanRequest, ScanStatus, ScanType, Severities, Status,
     scans_client::ScansClient,
@@ -29,7 +29,9 @@ const SCANS: &str = "sentrascan.v1.Scans";
 
 /// Runs `test` with a platform that scans below `root`, and a connection to it.
 async fn with_platform(root: &Path, test: impl AsyncFnOnce(Platform, Channel)) {
-    let platform = Platform::with_grpc(root);
+    let setup = Setup::default().root(root);
+    let setup = setup.option("--grpc-listen").option("127.0.0.1:0");
+    let platform = setup.start();
     let endpoint = Endpoint::from_shared(platform.grpc_url().to_owned()).unwrap();
     bounded(async { test(platform, endpoint.connect().await.unwrap()).await }).await;
 }

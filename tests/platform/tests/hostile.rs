@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use platform_tests::{Answer, Platform, fixtures, get, post, slow_model};
+use platform_tests::{Answer, Platform, Setup, fixtures, get, post, slow_model};
 use serde_json::json;
 
 /// What a fresh platform may hold at most while it is attacked; idle it holds about a tenth.
@@ -23,7 +23,7 @@ impl Attacked {
     fn start() -> Self {
         let root = tempfile::tempdir().expect("a temporary folder");
         Self {
-            platform: Platform::with_root(root.path()),
+            platform: Setup::default().root(root.path()).start(),
             root,
         }
     }

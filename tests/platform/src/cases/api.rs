@@ -1,14 +1,8 @@
 //! The HTTP interface, as clients see it.
 
-use platform_tests::{Answer, Platform, get, post};
 use serde_json::{Value, json};
 
-fn scan(platform: &Platform, kind: &str, path: &str) -> Answer {
-    post(
-        &format!("{}/api/v1/{kind}/scans", platform.url()),
-        json!({ "path": path }),
-    )
-}
+use crate::{Answer, Setup, get, post};
 
 fn keys(value: &Value) -> Vec<&str> {
     value
@@ -34,10 +28,9 @@ fn refused(answer: &Answer, status: u16, code: &str) {
     );
 }
 
-#[test]
-fn a_bad_mcp_configuration_is_blocked_and_a_good_one_passes() {
-    let platform = Platform::start();
-    let bad = scan(&platform, "mcp", "mcp/bad.json");
+pub fn a_bad_mcp_configuration_is_blocked_and_a_good_one_passes(database: &str) {
+    let platform = Setup::default().database(database).start();
+    let bad = platform.scan("mcp", "mcp/bad.json");
     assert_eq!(bad.status, 200);
     let bad = bad.json();
     assert_eq!(bad["type"], "mcp");
@@ -61,7 +54,7 @@ fn a_bad_mcp_configuration_is_blocked_and_a_good_one_passes() {
         assert_eq!(keys(finding), ["location", "message", "rule", "severity"]);
     }
 
-    let good = scan(&platform, "mcp", "mcp/good.json").json();
+    let good = platform.scan("mcp", "mcp/good.json").json();
     assert_eq!(
         (&good["status"], &good["passed"]),
         (&json!("completed"), &json!(true)),
@@ -70,16 +63,15 @@ fn a_bad_mcp_configuration_is_blocked_and_a_good_one_passes() {
     assert_eq!(good["findings"], json!([]));
 }
 
-#[test]
-fn a_pickle_that_runs_code_is_blocked_and_weights_pass() {
-    let platform = Platform::start();
-    let bad = scan(&platform, "models", "model/os-system-p2.pkl").json();
+pub fn a_pickle_that_runs_code_is_blocked_and_weights_pass(database: &str) {
+    let platform = Setup::default().database(database).start();
+    let bad = platform.scan("models", "model/os-system-p2.pkl").json();
     assert_eq!(
         (&bad["type"], &bad["passed"]),
         (&json!("model"), &json!(false)),
         "{bad}"
     );
-    let good = scan(&platform, "models", "model/benign-p4.pkl").json();
+    let good = platform.scan("models", "model/benign-p4.pkl").json();
     assert_eq!(
         (&good["status"], &good["passed"]),
         (&json!("completed"), &json!(true)),
@@ -87,10 +79,9 @@ fn a_pickle_that_runs_code_is_blocked_and_weights_pass() {
     );
 }
 
-#[test]
-fn a_file_that_cannot_be_parsed_is_a_failed_scan() {
-    let platform = Platform::start();
-    let answer = scan(&platform, "models", "README.md");
+pub fn a_file_that_cannot_be_parsed_is_a_failed_scan(database: &str) {
+    let platform = Setup::default().database(database).start();
+    let answer = platform.scan("models", "README.md");
     assert_eq!(answer.status, 200);
     let failed = answer.json();
     assert_eq!(
@@ -102,11 +93,10 @@ fn a_file_that_cannot_be_parsed_is_a_failed_scan() {
     assert_eq!(failed["findings"], json!([]));
 }
 
-#[test]
-fn scans_are_remembered_listed_and_told_apart() {
-    let platform = Platform::start();
-    let first = scan(&platform, "mcp", "mcp/good.json").json();
-    let second = scan(&platform, "mcp", "mcp/bad.json").json();
+pub fn scans_are_remembered_listed_and_told_apart(database: &str) {
+    let platform = Setup::default().database(database).start();
+    let first = platform.scan("mcp", "mcp/good.json").json();
+    let second = platform.scan("mcp", "mcp/bad.json").json();
     let url = platform.url();
 
     let list = get(&format!("{url}/api/v1/scans")).json();
@@ -125,9 +115,8 @@ fn scans_are_remembered_listed_and_told_apart() {
     );
 }
 
-#[test]
-fn what_a_client_asks_wrongly_is_a_clear_error() {
-    let platform = Platform::start();
+pub fn what_a_client_asks_wrongly_is_a_clear_error(database: &str) {
+    let platform = Setup::default().database(database).start();
     let url = platform.url();
     let scans = format!("{url}/api/v1/mcp/scans");
     refused(&post(&scans, "{"), 400, "bad_request");
@@ -170,9 +159,8 @@ fn what_a_client_asks_wrongly_is_a_clear_error() {
     );
 }
 
-#[test]
-fn every_answer_has_a_request_id_and_a_given_one_comes_back() {
-    let platform = Platform::start();
+pub fn every_answer_has_a_request_id_and_a_given_one_comes_back(database: &str) {
+    let platform = Setup::default().database(database).start();
     let health = format!("{}/api/v1/health", platform.url());
     let (one, two) = (get(&health), get(&health));
     assert_eq!(one.status, 200);
@@ -181,12 +169,11 @@ fn every_answer_has_a_request_id_and_a_given_one_comes_back() {
     assert_ne!(one.request_id, two.request_id);
 }
 
-#[test]
-fn series_agree_with_what_was_asked() {
-    let platform = Platform::start();
-    scan(&platform, "mcp", "mcp/good.json");
-    scan(&platform, "models", "README.md");
-    scan(&platform, "mcp", "../Cargo.toml");
+pub fn series_agree_with_what_was_asked(database: &str) {
+    let platform = Setup::default().database(database).start();
+    platform.scan("mcp", "mcp/good.json");
+    platform.scan("models", "README.md");
+    platform.scan("mcp", "../Cargo.toml");
     get(&format!(
         "{}/api/v1/scans/{}",
         platform.url(),
@@ -210,4 +197,35 @@ fn series_agree_with_what_was_asked() {
             "no {line} in\n{page}"
         );
     }
+}
+
+pub fn queries_are_timed_by_name_and_connections_counted(database: &str) {
+    let platform = Setup::default().database(database).start();
+    let count = |query: &str| {
+        let series = format!("sentrascan_db_query_duration_seconds_count{{query=\"{query}\"}}");
+        platform.series(&series)
+    };
+    for query in ["scan_start", "scan_end", "scan_get", "scan_list"] {
+        assert_eq!(count(query), Some(0.0), "{query}");
+        let errors = format!("sentrascan_db_query_errors_total{{query=\"{query}\"}}");
+        assert_eq!(platform.series(&errors), Some(0.0));
+    }
+    let id = platform.scan("mcp", "mcp/good.json").json()["id"]
+        .as_str()
+        .expect("it is text")
+        .to_owned();
+    platform.get(&format!("/api/v1/scans/{id}"));
+    platform.get("/api/v1/scans");
+    platform.get("/api/v1/scans");
+    assert_eq!(count("scan_start"), Some(1.0));
+    assert_eq!(count("scan_end"), Some(1.0));
+    assert_eq!(count("scan_get"), Some(1.0));
+    assert_eq!(count("scan_list"), Some(2.0));
+    let connections = |state: &str| {
+        let series = format!("sentrascan_db_pool_connections{{state=\"{state}\"}}");
+        platform.series(&series).expect("it is there")
+    };
+    let max = platform.series("sentrascan_db_pool_connections_max");
+    let open = connections("idle") + connections("used");
+    assert!((1.0..=max.expect("it is there")).contains(&open), "{open}");
 }

@@ -1,0 +1,82 @@
+//! The platform on a real PostgreSQL.
+
+use std::process::Command;
+
+use platform_tests::{Platform, Setup, get, program};
+use server_tests::Postgres;
+
+platform_tests::cases!(Postgres::start());
+
+/// Starts a platform as `setup` says and scans, and fails if a password is in anything that it writes.
+fn tells_no_password(setup: &Setup, postgres: &Postgres) {
+    let platform = setup
+        .clone()
+        .option("--grpc-listen")
+        .option("127.0.0.1:0")
+        .start();
+    assert_eq!(platform.scan("mcp", "mcp/good.json").json()["passed"], true);
+    let page = platform.get("/metrics").text;
+    let log = platform.stop().join("\n");
+    assert!(log.contains("postgres://platform@127.0.0.1:"), "{log}");
+    for password in postgres.passwords() {
+        assert!(!log.contains(password), "{log}");
+        assert!(!page.contains(password), "{page}");
+    }
+}
+
+#[test]
+fn a_password_is_told_to_nobody_wherever_it_comes_from() {
+    let postgres = Postgres::start();
+    tells_no_password(&Setup::default().database(&postgres.url()), &postgres);
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, format!("{}\n", postgres.passwords()[0])).unwrap();
+    let setup = Setup::default().database(&postgres.url_without_password());
+    let setup = setup
+        .option("--database-password-file")
+        .option(file.to_str().unwrap());
+    tells_no_password(&setup, &postgres);
+}
+
+#[test]
+fn a_wrong_password_is_an_error_that_does_not_tell_it() {
+    let postgres = Postgres::start();
+    let url = postgres
+        .url_without_password()
+        .replace("platform@", "platform:wr0ng-one@");
+    for command in ["serve", "doctor"] {
+        let output = Command::new(program())
+            .args([command, "--database-url", &url])
+            .output()
+            .unwrap();
+        assert!(!output.status.success());
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.contains("cannot open the database"), "{said}");
+        assert!(said.contains("password authentication failed"), "{said}");
+        assert!(!said.contains("wr0ng-one"), "{said}");
+    }
+}
+
+#[test]
+fn a_database_that_goes_and_comes_back_is_seen_and_used_again() {
+    let mut postgres = Postgres::start();
+    let mut platform = Setup::default().database(&postgres.url()).start();
+    let health = |platform: &Platform| platform.get("/api/v1/health").status;
+    assert_eq!(health(&platform), 200);
+    postgres.stop();
+    assert_eq!(health(&platform), 503);
+    assert_eq!(platform.scan("mcp", "mcp/good.json").status, 500);
+    platform.wait_for_series(&[
+        r#"sentrascan_db_query_errors_total{query="ping"} 1"#,
+        r#"sentrascan_db_query_errors_total{query="scan_start"} 1"#,
+        "sentrascan_active_scans 0",
+    ]);
+    postgres.start_again();
+    let url = format!("{}/api/v1/health", platform.url());
+    platform
+        .process()
+        .wait_for("health", || (get(&url).status == 200).then_some(()));
+    assert_eq!(platform.scan("mcp", "mcp/good.json").json()["passed"], true);
+}
