@@ -131,12 +131,52 @@
 //! `request_id` is [`RequestId`], which the service finds in the request and the client in the response's
 //! `x-request-id`. `trace_id` and `span_id` are those of a valid `traceparent`: of the caller.
 //!
+//! # The sink
+//!
+//! A [`Sink`] takes finished lines and writes them on a thread of its own, many at once, so that who logs
+//! does not wait for a disk or a reader:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use tower_json_logging::{JsonLayer, Sink};
+//! use tracing_subscriber::layer::SubscriberExt as _;
+//!
+//! # let file = std::env::temp_dir().join(format!("sink-of-{}.log", std::process::id()));
+//! let sink = Sink::file(&file).build()?; // or `Sink::stdout()`
+//! let subscriber = tracing_subscriber::registry().with(JsonLayer::new(sink.clone()));
+//! tracing::subscriber::with_default(subscriber, || tracing::info!("hello"));
+//!
+//! let report = sink.close(Duration::from_secs(2)); // at the end of `main`
+//! assert!(report.is_lossless(), "{report}");
+//! assert!(std::fs::read_to_string(&file)?.contains("hello"));
+//! # std::fs::remove_file(&file)?;
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! - Its queue is bounded in bytes, and its memory taken when it is built. What a full queue does is
+//!   [`Overflow`]; a part of it is kept for [important](Importance) lines.
+//! - offered = written + dropped + queued, at every moment: [`Sink::stats`]. Each lost line is counted by
+//!   reason and level, and once lines flow again one of the log's lines tells how many there were, where
+//!   they would stand.
+//! - An output that fails (no space, no reader) is tried again, with pauses of up to a second, with what it
+//!   has not taken: no line is written in part, none twice. Lines wait meanwhile as there is room.
+//! - A child that a `fork` makes has no such thread: there, lines wait until the queue is full. Build the
+//!   sink after the process has become a daemon. `std::process::exit` drops nothing: call
+//!   [`Sink::close`] before.
+//!
 //! # Series
 //!
 //! | series | kind | labels | when |
 //! |---|---|---|---|
 //! | `log_lines_total` | counter | `level` | a line was written |
-//! | `log_lines_dropped_total` | counter | `reason` | a line was lost: `io_error`, the writer failed |
+//! | `log_lines_dropped_total` | counter | `reason`, `level` | a line was lost: see [`DropReason`] |
+//! | `log_written_bytes_total` | counter | | the sink's output took bytes |
+//! | `log_writes_total` | counter | | the sink's output was called to write |
+//! | `log_write_errors_total` | counter | | the sink's output failed to write, to flush, or to be opened |
+//! | `log_write_seconds` | histogram | | a call of the sink's output to write ended |
+//! | `log_queue_bytes` | gauge | | before and after a batch: the bytes that wait for the sink's output |
+//! | `log_queue_capacity_bytes` | gauge | | a sink is built: the most bytes that may wait |
 //!
 //! [`specs`] describes them to an exporter.
 
@@ -148,6 +188,7 @@ pub mod names;
 mod observer;
 mod redact;
 mod request_id;
+mod sink;
 mod trace_context;
 
 pub use self::{
@@ -156,4 +197,8 @@ pub use self::{
     names::specs,
     observer::{JsonLogging, LoggedRequest},
     request_id::RequestId,
+    sink::{
+        DropReason, Importance, LineCount, LostLines, Overflow, Sink, SinkBuilder, SinkError,
+        SinkGuard, SinkReport, SinkStats, SinkWriter,
+    },
 };

@@ -1,6 +1,6 @@
 //! Names of the series and of their labels, and of what the request's line is known by.
 
-use tower_observe::Spec;
+use tower_observe::{Spec, Unit};
 
 /// Counter of lines that the writer took. Label: [`LEVEL`].
 pub const LINES_TOTAL: &str = "log_lines_total";
@@ -8,10 +8,28 @@ pub const LINES_TOTAL: &str = "log_lines_total";
 /// Counter of lines that were lost. Label: [`REASON`].
 pub const LINES_DROPPED_TOTAL: &str = "log_lines_dropped_total";
 
+/// Counter of the lines' bytes that the sink's output took.
+pub const WRITTEN_BYTES_TOTAL: &str = "log_written_bytes_total";
+
+/// Counter of calls of the sink's output to write, one for many lines.
+pub const WRITES_TOTAL: &str = "log_writes_total";
+
+/// Counter of calls of the sink's output that failed: to write, to flush, or to open it.
+pub const WRITE_ERRORS_TOTAL: &str = "log_write_errors_total";
+
+/// Histogram of how long a call of the sink's output to write took, in seconds.
+pub const WRITE_SECONDS: &str = "log_write_seconds";
+
+/// Gauge of the bytes of the lines that wait for the sink's output, as the sink's thread last saw it.
+pub const QUEUE_BYTES: &str = "log_queue_bytes";
+
+/// Gauge of the most bytes that may wait for the sink's output.
+pub const QUEUE_CAPACITY_BYTES: &str = "log_queue_capacity_bytes";
+
 /// The level as the line has it: `TRACE`, `DEBUG`, `INFO`, `WARN` or `ERROR`.
 pub const LEVEL: &str = "level";
 
-/// Why a line was lost: [`IO_ERROR`].
+/// Why a line was lost: what [`DropReason::as_str`](crate::DropReason::as_str) gives, or [`IO_ERROR`].
 pub const REASON: &str = "reason";
 
 /// The writer failed.
@@ -28,6 +46,25 @@ pub fn specs() -> Vec<Spec> {
             LINES_DROPPED_TOTAL,
             "Log lines that were lost, by what lost them.",
         )
-        .labels([REASON]),
+        .labels([REASON, LEVEL]),
+        Spec::counter(WRITTEN_BYTES_TOTAL, "Bytes of log lines that were written.")
+            .unit(Unit::Bytes),
+        Spec::counter(WRITES_TOTAL, "Writes to the log's output."),
+        Spec::counter(
+            WRITE_ERRORS_TOTAL,
+            "Failures to write to the log's output, to flush it or to open it.",
+        ),
+        Spec::histogram(
+            WRITE_SECONDS,
+            Unit::Seconds,
+            "Duration of writes to the log's output.",
+        )
+        .buckets([0.000_01, 0.000_1, 0.001, 0.01, 0.1, 1.0, 10.0]),
+        Spec::gauge(QUEUE_BYTES, "Bytes of log lines that wait to be written.").unit(Unit::Bytes),
+        Spec::gauge(
+            QUEUE_CAPACITY_BYTES,
+            "The most bytes of log lines that may wait to be written.",
+        )
+        .unit(Unit::Bytes),
     ]
 }

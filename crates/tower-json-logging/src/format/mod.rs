@@ -8,7 +8,7 @@ mod limits;
 mod line;
 mod scratch;
 mod span;
-mod timestamp;
+pub(crate) mod timestamp;
 mod value;
 
 pub use self::{layer::JsonLayer, limits::Limits};

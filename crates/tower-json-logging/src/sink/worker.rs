@@ -1,0 +1,228 @@
+//! The thread that writes.
+
+use std::{
+    io,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tower_observe::Clock;
+
+use super::{
+    announce::{Announce, LostLines},
+    counts::{Counts, DropReason},
+    output::Output,
+    queue::Chunk,
+    record,
+    shared::{Again, Failure, Shared, Task},
+};
+
+/// Between attempts: the pause doubles from the first to the second.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pauses {
+    pub(crate) blocked: (Duration, Duration),
+    pub(crate) failed: (Duration, Duration),
+}
+
+impl Pauses {
+    pub(crate) const DEFAULT: Self = Self {
+        blocked: (Duration::from_millis(1), Duration::from_millis(64)),
+        failed: (Duration::from_millis(10), Duration::from_secs(1)),
+    };
+}
+
+pub(crate) struct Worker<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) output: Output,
+    pub(crate) announce: Option<Announce>,
+    pub(crate) pauses: Pauses,
+    pub(crate) clock: Clock,
+}
+
+/// Everything is given up.
+struct GivenUp;
+
+impl Worker<'_> {
+    /// Writes until the sink is closed.
+    pub(crate) fn run(mut self, mut chunk: Chunk) {
+        let _gone = Gone(self.shared);
+        let mut batch = Batch::default();
+        loop {
+            match self.shared.next(&mut chunk) {
+                Task::Write => {
+                    record::queued(self.shared.totals().queued_bytes);
+                    self.announce(&chunk, &mut batch.announcement);
+                    let written = self.write(&chunk, &mut batch);
+                    batch.clear();
+                    chunk.clear();
+                    if written.is_err() {
+                        break;
+                    }
+                }
+                Task::Reopen(request) => self.reopen(request),
+                Task::Exit => break,
+            }
+        }
+        record::queued(self.shared.totals().queued_bytes);
+    }
+
+    fn announce(&mut self, chunk: &Chunk, line: &mut Vec<u8>) {
+        if chunk.lost_before().is_none() {
+            return;
+        }
+        let lost = LostLines::new(chunk.lost_before());
+        if let Some(announce) = &mut self.announce {
+            announce(lost, line);
+        } else {
+            // A clock before 1970 is written as 1970.
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            super::announce::line(now.unwrap_or_default(), lost, line);
+        }
+    }
+
+    /// Writes a batch to its end, however often the output fails.
+    fn write(&mut self, chunk: &Chunk, batch: &mut Batch) -> Result<(), GivenUp> {
+        let (mut blocked, mut failed) = (self.pauses.blocked.0, self.pauses.failed.0);
+        while !batch.flushed {
+            let again = match self.attempt(chunk, batch) {
+                Ok(true) => {
+                    (blocked, failed) = (self.pauses.blocked.0, self.pauses.failed.0);
+                    continue;
+                }
+                Ok(false) => return Err(GivenUp),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let pause = blocked;
+                    blocked = (blocked * 2).min(self.pauses.blocked.1);
+                    self.shared.pause(pause)
+                }
+                Err(error) => {
+                    let pause = failed;
+                    failed = (failed * 2).min(self.pauses.failed.1);
+                    self.shared.failed(failure(&error), pause)
+                }
+            };
+            match again {
+                Again::Retry => {}
+                Again::Reopen(request) => {
+                    self.reopen(request);
+                    batch.back_to_line(chunk);
+                }
+                Again::GiveUp => return Err(GivenUp),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes, or flushes, once. False if everything was given up meanwhile.
+    fn attempt(&mut self, chunk: &Chunk, batch: &mut Batch) -> io::Result<bool> {
+        let bytes = batch.left(chunk);
+        if bytes.is_empty() {
+            let flushed = self.output.flush();
+            if flushed.as_ref().is_err_and(is_error) {
+                record::write_error();
+            }
+            flushed?;
+            batch.flushed = true;
+            return Ok(true);
+        }
+        let start = self.clock.now();
+        let written = self.output.write(bytes);
+        let took = self.clock.now().saturating_duration_since(start);
+        record::write(took, written.as_ref().is_err_and(is_error));
+        let written = written?;
+        let lines = batch.advance(chunk, written);
+        let counted = self.shared.wrote(&lines, written);
+        if counted {
+            record::written(&lines, written);
+        }
+        Ok(counted)
+    }
+
+    fn reopen(&mut self, request: u64) {
+        let reopened = self.output.reopen();
+        if reopened.is_err() {
+            record::write_error();
+        }
+        let failed = reopened.err().map(|error| failure(&error));
+        self.shared.reopened(request, failed);
+    }
+}
+
+/// Whether the output failed, rather than that it asks to be called again.
+fn is_error(error: &io::Error) -> bool {
+    !matches!(
+        error.kind(),
+        io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock
+    )
+}
+
+fn failure(error: &io::Error) -> Failure {
+    Failure {
+        kind: error.kind(),
+        text: error.to_string(),
+    }
+}
+
+/// How far a chunk is written.
+#[derive(Debug, Default)]
+struct Batch {
+    /// Comes before the chunk.
+    announcement: Vec<u8>,
+    announced: usize,
+    /// Bytes of the chunk.
+    written: usize,
+    /// Lines of the chunk that are written to their end.
+    lines: usize,
+    flushed: bool,
+}
+
+impl Batch {
+    fn left<'a>(&'a self, chunk: &'a Chunk) -> &'a [u8] {
+        match self.announcement.get(self.announced..) {
+            Some(left) if !left.is_empty() => left,
+            _ => chunk.bytes().get(self.written..).unwrap_or_default(),
+        }
+    }
+
+    /// Counts written bytes, and tells which lines are now complete.
+    fn advance(&mut self, chunk: &Chunk, written: usize) -> Counts {
+        let mut lines = Counts::default();
+        if self.announced < self.announcement.len() {
+            self.announced += written;
+            return lines;
+        }
+        self.written += written;
+        let ends = chunk.ends().iter().skip(self.lines);
+        for end in ends.take_while(|end| end.end() <= self.written) {
+            lines.one(end.level());
+            self.lines += 1;
+        }
+        lines
+    }
+
+    /// Forgets the part of a line: another output gets it whole.
+    fn back_to_line(&mut self, chunk: &Chunk) {
+        if self.announced < self.announcement.len() {
+            self.announced = 0;
+        }
+        let before = self.lines.checked_sub(1);
+        let end = before.and_then(|before| chunk.ends().get(before));
+        self.written = end.map_or(0, |end| end.end());
+    }
+
+    fn clear(&mut self) {
+        self.announcement.clear();
+        (self.announced, self.written, self.lines) = (0, 0, 0);
+        self.flushed = false;
+    }
+}
+
+/// Counts what is left as lost and tells that the worker is gone, also if it panicked.
+struct Gone<'a>(&'a Shared);
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        record::lost(DropReason::IoError, &self.0.give_up());
+        self.0.gone();
+    }
+}
