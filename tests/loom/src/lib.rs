@@ -8,6 +8,8 @@
 #[path = "../../../crates/tower-metrics-exporter/src/cell/stripe.rs"]
 mod stripe;
 
+mod sink;
+
 mod sync {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64};
 }

@@ -249,10 +249,9 @@ impl Shared {
             if state.queue.oldest() >= end || state.worker == Worker::Gone {
                 return Waited::Done;
             }
-            if state.failures != failures {
-                if let Some(failure) = &state.last_failure {
-                    return Waited::Failed(failure.clone());
-                }
+            let failure = state.last_failure.as_ref();
+            if let Some(failure) = failure.filter(|_| state.failures != failures) {
+                return Waited::Failed(failure.clone());
             }
             if !in_time {
                 return Waited::TimedOut;
@@ -361,7 +360,6 @@ impl Shared {
         let mut state = self.lock();
         state.queue.wrote(lines, bytes);
         state.failing = false;
-        self.progressed(&state);
         state.life != Life::GivenUp
     }
 
