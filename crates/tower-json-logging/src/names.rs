@@ -8,7 +8,7 @@ pub const LINES_TOTAL: &str = "log_lines_total";
 /// Counter of lines that were lost. Label: [`REASON`].
 pub const LINES_DROPPED_TOTAL: &str = "log_lines_dropped_total";
 
-/// Counter of the lines' bytes that the sink's output took.
+/// Counter of the bytes that the sink's output took, those that tell of lost lines included.
 pub const WRITTEN_BYTES_TOTAL: &str = "log_written_bytes_total";
 
 /// Counter of calls of the sink's output to write, one for many lines.
@@ -47,8 +47,11 @@ pub fn specs() -> Vec<Spec> {
             "Log lines that were lost, by what lost them.",
         )
         .labels([REASON, LEVEL]),
-        Spec::counter(WRITTEN_BYTES_TOTAL, "Bytes of log lines that were written.")
-            .unit(Unit::Bytes),
+        Spec::counter(
+            WRITTEN_BYTES_TOTAL,
+            "Bytes that were written to the log's output.",
+        )
+        .unit(Unit::Bytes),
         Spec::counter(WRITES_TOTAL, "Writes to the log's output."),
         Spec::counter(
             WRITE_ERRORS_TOTAL,

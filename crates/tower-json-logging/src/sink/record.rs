@@ -8,12 +8,16 @@ use super::counts::{Counts, DropReason, LEVELS, Slot};
 use crate::names;
 
 /// Lines that the output took.
-pub(crate) fn written(lines: &Counts, bytes: usize) {
+pub(crate) fn written(lines: &Counts) {
     for (level, count) in lines.by_level() {
         if count > 0 {
             lines_total(level).increment(count);
         }
     }
+}
+
+/// Bytes that the output took.
+pub(crate) fn written_bytes(bytes: usize) {
     counter!(names::WRITTEN_BYTES_TOTAL).increment(bytes as u64);
 }
 

@@ -130,10 +130,11 @@ impl Worker<'_> {
         let took = self.clock.now().saturating_duration_since(start);
         record::write(took, written.as_ref().is_err_and(is_error));
         let written = written?;
-        let lines = batch.advance(chunk, written);
-        let counted = self.shared.wrote(&lines, written);
+        let (lines, bytes) = batch.advance(chunk, written);
+        let counted = self.shared.wrote(&lines, bytes);
+        record::written_bytes(written);
         if counted {
-            record::written(&lines, written);
+            record::written(&lines);
         }
         Ok(counted)
     }
@@ -184,12 +185,12 @@ impl Batch {
         }
     }
 
-    /// Counts written bytes, and tells which lines are now complete.
-    fn advance(&mut self, chunk: &Chunk, written: usize) -> Counts {
+    /// Counts written bytes, and tells which lines are now complete and how many of the bytes were lines'.
+    fn advance(&mut self, chunk: &Chunk, written: usize) -> (Counts, usize) {
         let mut lines = Counts::default();
         if self.announced < self.announcement.len() {
             self.announced += written;
-            return lines;
+            return (lines, 0);
         }
         self.written += written;
         let ends = chunk.ends().iter().skip(self.lines);
@@ -197,7 +198,7 @@ impl Batch {
             lines.one(end.level());
             self.lines += 1;
         }
-        lines
+        (lines, written)
     }
 
     /// Forgets the part of a line: another output gets it whole.

@@ -9,6 +9,11 @@ mod files;
 #[cfg(test)]
 mod flowing;
 #[cfg(test)]
+mod law;
+#[cfg(test)]
 mod output;
+#[cfg(test)]
+#[cfg(unix)]
+mod real;
 #[cfg(test)]
 mod stalled;

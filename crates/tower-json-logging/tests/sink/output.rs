@@ -16,7 +16,7 @@ use tracing::Level;
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// What one call does.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Do {
     /// Takes this many bytes at most.
     Take(usize),
