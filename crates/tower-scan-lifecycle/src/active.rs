@@ -1,52 +1,163 @@
-use std::{fmt, time::Instant};
+use std::{fmt, sync::Arc, thread, time::Duration};
 
-use metrics::SharedString;
-use tracing::Span;
+use tracing::{Id, Span};
 
-use crate::{Outcome, ScanMeta, ScanMetrics, Severity};
+use crate::{
+    EngineRun, Failure, FailureReason, Outcome, RejectReason, ScanContext, ScanMeta, ScanMetrics,
+    ScanReport, Scope, Severity, Stage, Ticket,
+    books::Ledger,
+    context::Driven,
+    end,
+    span::{self, Place},
+};
 
 /// A scan that runs. It ends exactly once: by one of the methods that consume it, else when dropped.
 ///
-/// Dropped unfinished, it is cancelled. (`std::mem::forget` leaves it active for ever.)
+/// | how | ends as |
+/// |---|---|
+/// | [`complete`](Self::complete), [`fail`](Self::fail), [`cancel`](Self::cancel), [`retry`](Self::retry), [`reject`](Self::reject), [`end`](Self::end) | what they say |
+/// | dropped | cancelled |
+/// | dropped at its [deadline](ScanMeta::deadline) or later | timed out |
+/// | dropped because its code, in its [scope](Self::scope) or behind a [`ScanLayer`](crate::ScanLayer), panicked, whether or not something caught that | failed, `panic` |
+/// | never in a scope, dropped while its thread unwinds | failed, `panic` |
+///
+/// `std::mem::forget` leaves it active for ever, and where the process is killed nothing is recorded at all:
+/// see [`abandoned`](ScanMetrics::abandoned).
 #[must_use = "a scan that is dropped is cancelled"]
 pub struct ActiveScan {
-    scans: ScanMetrics,
-    scan_type: SharedString,
-    started: Instant,
+    context: ScanContext,
     span: Span,
-    /// Set while the scan's code runs: still set when dropped, that code did not return.
-    inside: bool,
-    ended: bool,
 }
 
 impl ActiveScan {
-    pub(crate) fn new(
-        scans: ScanMetrics,
-        scan_type: SharedString,
-        meta: &ScanMeta,
-        started: Instant,
+    pub(crate) fn start(
+        scans: &ScanMetrics,
+        meta: ScanMeta,
+        waited: Option<Duration>,
+        asked_in: Option<Id>,
     ) -> Self {
-        // At ERROR, so that a filter for severe events keeps what they belong to.
-        let span = tracing::error_span!(
-            target: "scan",
-            "scan",
-            scan_id = meta.id,
-            scan_type = scan_type.as_ref(),
-            scan_target = meta.target,
-        );
+        let mut scan = Self::begun(scans, meta, waited);
+        let place = match waited {
+            Some(_) => Place::Linked(asked_in),
+            None => Place::Child,
+        };
+        scan.open(place);
+        if let Some(waited) = waited {
+            let (core, row) = (&scans.core, scan.context.running().row);
+            let series = &core.instruments.queue_duration;
+            let seconds = waited.as_secs_f64();
+            // Within the span: its exemplar is of the scan's trace.
+            scan.span
+                .in_scope(|| series.record(&core.target, row, 0, seconds));
+        }
+        scan
+    }
+
+    /// Starts a scan whose span is yet to be [opened](Self::open_span).
+    #[cfg(feature = "http")]
+    pub(crate) fn begin(scans: &ScanMetrics, meta: ScanMeta) -> Self {
+        Self::begun(scans, meta, None)
+    }
+
+    fn begun(scans: &ScanMetrics, meta: ScanMeta, waited: Option<Duration>) -> Self {
+        let core = &scans.core;
+        let row = core.row(&meta.scan_type);
+        let entry = core.books.open(Ledger::Active, row, core.clock.now());
+        core.started(row);
+        core.set_gauges(Ledger::Active, row);
         Self {
-            scans,
-            scan_type,
-            started,
-            span,
-            inside: false,
-            ended: false,
+            context: ScanContext::new(Arc::clone(core), meta, row, entry, waited),
+            span: Span::none(),
         }
     }
 
-    /// The scan's span, to be entered where it works elsewhere (in a blocking task, say).
+    fn open(&mut self, place: Place) {
+        self.span = span::open(self.context.running(), place);
+        self.context.set_span(self.span.clone());
+    }
+
+    /// Opens the span, within the present one.
+    #[cfg(feature = "http")]
+    pub(crate) fn open_span(&mut self) {
+        self.open(Place::Child);
+    }
+
+    /// For the code that does the scanning.
+    pub const fn context(&self) -> &ScanContext {
+        &self.context
+    }
+
+    /// The scan's span.
     pub const fn span(&self) -> &Span {
         &self.span
+    }
+
+    /// The scan's id.
+    pub fn id(&self) -> Option<&str> {
+        self.context.id()
+    }
+
+    /// Runs `future`, the scan's code, in its span and as the [current](ScanContext::current) scan, knowing
+    /// that it may panic.
+    pub fn scope<F>(&self, future: F) -> Scope<'_, F> {
+        Scope::new(future, self.context.clone(), Some(self))
+    }
+
+    /// The same for code that is no future: on a blocking thread, say.
+    pub fn in_scope<R>(&self, piece: impl FnOnce() -> R) -> R {
+        let running = self.context.running();
+        running.drive(|| self.context.within(&self.span, piece))
+    }
+
+    /// Adds a finding: see [`ScanContext::finding`].
+    pub fn finding(&self, severity: Severity) {
+        self.context.finding(severity);
+    }
+
+    /// Measures a part of the scan: see [`ScanContext::stage`].
+    pub fn stage(&self, stage: &str) -> Stage {
+        self.context.stage(stage)
+    }
+
+    /// Follows the run of one engine: see [`ScanContext::engine`].
+    pub fn engine(&self, engine: &str) -> EngineRun {
+        self.context.engine(engine)
+    }
+
+    /// Ends the scan: it ran to its end. To the report is added what was found through its
+    /// [context](Self::context): tell of each finding in one of both ways.
+    pub fn complete(self, report: impl Into<ScanReport>) {
+        self.end(Outcome::Completed(report.into()));
+    }
+
+    /// Ends the scan: it did not complete.
+    pub fn fail(self, failure: impl Into<Failure>) {
+        self.end(Outcome::Failed(failure.into()));
+    }
+
+    /// Ends the scan: its deadline passed.
+    pub fn time_out(self) {
+        self.end(Outcome::TimedOut);
+    }
+
+    /// Ends the scan: it was told to stop.
+    pub fn cancel(self) {
+        self.end(Outcome::Cancelled);
+    }
+
+    /// Ends this attempt, to be tried again by whoever gets the ticket. The scan itself has not ended.
+    pub fn retry(self) -> Ticket {
+        let running = self.context.running();
+        let now = running.core.wall.now();
+        let next = running.meta.attempt.saturating_add(1);
+        let ticket = Ticket::of(&running.meta, running.id(), now).with_attempt(next);
+        self.end(Outcome::Retry);
+        ticket
+    }
+
+    /// Ends what turned out to be no scan.
+    pub fn reject(self, reason: RejectReason) {
+        self.end(Outcome::Rejected(reason));
     }
 
     /// Ends the scan.
@@ -54,75 +165,53 @@ impl ActiveScan {
         clippy::needless_pass_by_value,
         reason = "one end, one outcome: neither is used again"
     )]
-    pub fn end(mut self, outcome: Outcome) {
-        self.finish(&outcome);
+    pub fn end(self, outcome: Outcome) {
+        end::end(self.context.running(), &self.span, &outcome);
     }
 
-    /// Runs a piece of the scan in its span, knowing that a panic may come.
-    pub(crate) fn run<R>(&mut self, piece: impl FnOnce() -> R) -> R {
-        self.inside = true;
-        let result = self.span.in_scope(piece);
-        self.inside = false;
-        result
+    /// How a scan ends of which nobody said more.
+    pub(crate) fn unfinished(&self) -> Outcome {
+        if self.context.remaining() == Some(Duration::ZERO) {
+            Outcome::TimedOut
+        } else {
+            Outcome::Cancelled
+        }
     }
 
-    fn finish(&mut self, outcome: &Outcome) {
-        self.ended = true;
-        let duration = self
-            .scans
-            .clock()
-            .now()
-            .saturating_duration_since(self.started);
-        self.scans.ended(&self.scan_type, outcome, duration);
-        let duration_ms = duration.as_secs_f64() * 1e3;
-        let status = outcome.status();
-        self.span.in_scope(|| match outcome {
-            Outcome::Completed(report) => tracing::info!(
-                target: "scan",
-                scan_status = status.as_str(),
-                scan_duration_ms = duration_ms,
-                findings_critical = report.count(Severity::Critical),
-                findings_high = report.count(Severity::High),
-                findings_medium = report.count(Severity::Medium),
-                findings_low = report.count(Severity::Low),
-                findings_info = report.count(Severity::Info),
-                "scan finished",
-            ),
-            Outcome::Failed(error) => tracing::error!(
-                target: "scan",
-                scan_status = status.as_str(),
-                scan_duration_ms = duration_ms,
-                error,
-                "scan finished",
-            ),
-            Outcome::TimedOut | Outcome::Cancelled => tracing::warn!(
-                target: "scan",
-                scan_status = status.as_str(),
-                scan_duration_ms = duration_ms,
-                "scan finished",
-            ),
-        });
+    /// Parts the scan from what asked for it: it will go on longer than that, which a child must not.
+    #[cfg(feature = "http")]
+    pub(crate) fn part(&mut self) {
+        let asked_in = self.span.id();
+        self.open(Place::Linked(asked_in));
     }
 }
 
 impl Drop for ActiveScan {
     fn drop(&mut self) {
-        if self.ended {
+        let running = self.context.running();
+        if running.found().is_none() {
             return;
         }
-        let outcome = if self.inside {
-            Outcome::Failed(String::from("the scan panicked"))
-        } else {
-            Outcome::Cancelled
+        let panicked = match running.driven() {
+            Driven::Inside => true,
+            // Whoever held it is unwinding.
+            Driven::Never => thread::panicking(),
+            Driven::Outside => false,
         };
-        self.finish(&outcome);
+        let outcome = if panicked {
+            Outcome::Failed(Failure::new(FailureReason::Panic).message("the scan panicked"))
+        } else {
+            self.unfinished()
+        };
+        end::end(running, &self.span, &outcome);
     }
 }
 
 impl fmt::Debug for ActiveScan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ActiveScan")
-            .field("type", &self.scan_type)
+            .field("type", &self.context.scan_type())
+            .field("id", &self.context.id())
             .finish_non_exhaustive()
     }
 }

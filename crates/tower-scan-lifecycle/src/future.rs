@@ -42,9 +42,10 @@ where
         let Some(scan) = this.scan else {
             return this.inner.poll(cx);
         };
-        let result = ready!(scan.run(|| this.inner.poll(cx)));
+        let result = ready!(scan.in_scope(|| this.inner.poll(cx)));
+        let outcome = scan.in_scope(|| this.outcome.outcome(result.as_ref()));
         if let Some(scan) = this.scan.take() {
-            scan.end(this.outcome.outcome(result.as_ref()));
+            scan.end(outcome);
         }
         Poll::Ready(result)
     }

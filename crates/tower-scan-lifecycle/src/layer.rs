@@ -1,11 +1,14 @@
 use tower_layer::Layer;
 
-use crate::{ScanMetrics, ScanService};
+use crate::{ScanMetrics, ScanService, Typed};
 
 /// Records the calls of a service as scans.
 ///
-/// Outside of a retry it counts scans, inside attempts. Outside of a timeout it sees the timeout's
-/// error, which the outcome's classifier can tell apart; inside it is dropped, and the scan cancelled.
+/// Put it outside of a retry to count scans; inside it would count attempts. Outside of a timeout it sees the
+/// timeout's error, which the outcome's classifier can tell apart; inside it is dropped, and the scan
+/// cancelled, unless it has a [deadline](crate::ScanMeta::deadline) that has passed.
+///
+/// The scan starts when the service is called. An error of `poll_ready` belongs to no scan.
 #[derive(Clone, Debug)]
 pub struct ScanLayer<C, O = ()> {
     scans: ScanMetrics,
@@ -24,6 +27,19 @@ impl<C> ScanLayer<C> {
             scans,
             classify,
             outcome: (),
+        }
+    }
+}
+
+impl ScanLayer<Typed, Typed> {
+    /// Records the calls of a service whose requests, responses and errors say by themselves what they are:
+    /// see [`ScanRequest`](crate::ScanRequest), [`ScanResponse`](crate::ScanResponse) and
+    /// [`ScanError`](crate::ScanError).
+    pub const fn typed(scans: ScanMetrics) -> Self {
+        Self {
+            scans,
+            classify: Typed,
+            outcome: Typed,
         }
     }
 }

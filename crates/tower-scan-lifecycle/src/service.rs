@@ -40,13 +40,10 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         // Started before the inner service is called: a panic in there is an end, too.
-        match self
-            .classify
-            .scan(&request)
-            .map(|meta| self.scans.start(&meta))
-        {
-            Some(mut scan) => {
-                let future = scan.run(|| self.inner.call(request));
+        let scan = self.classify.scan(&request);
+        match scan.map(|meta| self.scans.start(meta)) {
+            Some(scan) => {
+                let future = scan.in_scope(|| self.inner.call(request));
                 ScanFuture::new(future, Some(scan), self.outcome.clone())
             }
             None => ScanFuture::new(self.inner.call(request), None, self.outcome.clone()),

@@ -47,7 +47,8 @@ fn fixture() -> Fixture {
     let scans = ScanMetrics::builder()
         .types(["mcp", "model"])
         .clock(clock.clock())
-        .build();
+        .build()
+        .unwrap();
     scans.register();
     Fixture {
         clock,
@@ -105,7 +106,7 @@ fn every_series_stands_at_zero_before_the_first_scan() {
 #[test]
 fn a_completed_scan_counts_its_findings_and_its_time() {
     let fixture = fixture();
-    let scan = fixture.scans.start(&ScanMeta::new("mcp"));
+    let scan = fixture.scans.start(ScanMeta::new("mcp"));
     assert_eq!(fixture.mcp(), ([0.0; 4], 1.0));
     fixture.clock.advance(Duration::from_secs(61));
     let report = ScanReport::new()
@@ -138,11 +139,11 @@ fn each_outcome_is_its_status_and_only_a_completed_scan_has_findings() {
     let fixture = fixture();
     for outcome in [
         Outcome::Completed(ScanReport::new()),
-        Outcome::Failed(String::from("no parser")),
+        Outcome::Failed("no parser".into()),
         Outcome::TimedOut,
         Outcome::Cancelled,
     ] {
-        fixture.scans.start(&ScanMeta::new("mcp")).end(outcome);
+        fixture.scans.start(ScanMeta::new("mcp")).end(outcome);
     }
     assert_eq!(fixture.mcp(), ([1.0; 4], 0.0));
 }
@@ -152,7 +153,7 @@ fn a_type_that_was_not_given_is_other() {
     let fixture = fixture();
     fixture
         .scans
-        .start(&ScanMeta::new(String::from("rag/../../x")))
+        .start(ScanMeta::new(String::from("rag/../../x")))
         .end(Outcome::TimedOut);
     assert_eq!(fixture.total("other", Status::TimedOut), 1.0);
 }
@@ -160,7 +161,7 @@ fn a_type_that_was_not_given_is_other() {
 #[test]
 fn a_dropped_scan_is_cancelled() {
     let fixture = fixture();
-    drop(fixture.scans.start(&ScanMeta::new("mcp")));
+    drop(fixture.scans.start(ScanMeta::new("mcp")));
     assert_eq!(fixture.mcp(), ([0.0, 0.0, 0.0, 1.0], 0.0));
 }
 
@@ -235,11 +236,25 @@ fn a_panic_in_poll_is_a_failed_scan_also_if_caught_outside() {
 }
 
 #[test]
-fn a_scan_dropped_by_another_ones_panic_is_cancelled() {
+fn a_scan_whose_owner_panics_has_failed() {
     let fixture = fixture();
     let scans = fixture.scans.clone();
     let unwound = catch_unwind(AssertUnwindSafe(|| {
-        let _innocent = scans.start(&ScanMeta::new("mcp"));
+        let _scan = scans.start(ScanMeta::new("mcp"));
+        panic!("the owner");
+    }));
+    assert!(unwound.is_err());
+    assert_eq!(fixture.mcp(), ([0.0, 1.0, 0.0, 0.0], 0.0));
+}
+
+#[test]
+fn a_scan_behind_the_layer_that_is_dropped_by_another_ones_panic_is_cancelled() {
+    let fixture = fixture();
+    let forever = |()| pending::<Result<(), Infallible>>();
+    let mut innocent = fixture.layer().layer(service_fn(forever)).call(());
+    assert!(poll(&mut innocent).is_pending());
+    let unwound = catch_unwind(AssertUnwindSafe(|| {
+        let _innocent = innocent;
         panic!("somebody else");
     }));
     assert!(unwound.is_err());
@@ -286,12 +301,12 @@ async fn a_timeout_outside_of_the_layer_cancels() {
 
 #[test]
 fn the_active_gauge_heals_when_the_recorder_comes_late() {
-    let scans = ScanMetrics::builder().build();
-    let early = scans.start(&ScanMeta::new("x"));
+    let scans = ScanMetrics::builder().build().unwrap();
+    let early = scans.start(ScanMeta::new("x"));
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
     metrics::with_local_recorder(&recorder, || {
-        let late = scans.start(&ScanMeta::new("x"));
+        let late = scans.start(ScanMeta::new("x"));
         assert!(handle.render().contains("sentrascan_active_scans 2"));
         early.end(Outcome::TimedOut);
         late.end(Outcome::TimedOut);
@@ -301,7 +316,7 @@ fn the_active_gauge_heals_when_the_recorder_comes_late() {
 
 #[test]
 fn the_prefix_names_every_series() {
-    let scans = ScanMetrics::builder().prefix("acme").build();
+    let scans = ScanMetrics::builder().prefix("acme").build().unwrap();
     let names: Vec<_> = scans.specs().into_iter().map(|spec| spec.name).collect();
     assert_eq!(
         names,
@@ -309,7 +324,20 @@ fn the_prefix_names_every_series() {
             "acme_scans_total",
             "acme_scan_duration_seconds",
             "acme_active_scans",
-            "acme_findings_total"
+            "acme_findings_total",
+            "acme_scans_started_total",
+            "acme_scan_failures_total",
+            "acme_scans_rejected_total",
+            "acme_scan_retries_total",
+            "acme_scans_blocked_total",
+            "acme_baseline_drift_total",
+            "acme_queued_scans",
+            "acme_queue_depth",
+            "acme_scan_queue_duration_seconds",
+            "acme_oldest_active_scan_age_seconds",
+            "acme_oldest_queued_scan_age_seconds",
+            "acme_scan_last_success_timestamp_seconds",
+            "acme_api_key_uses_total",
         ]
     );
 }
@@ -328,9 +356,9 @@ fn every_end_is_one_event_in_the_span_of_the_scan() {
         let meta = ScanMeta::new("mcp").id("scan-7").target("a.json");
         fixture
             .scans
-            .start(&meta)
-            .end(Outcome::Failed(String::from("no parser")));
-        drop(fixture.scans.start(&meta));
+            .start(meta.clone())
+            .end(Outcome::Failed("no parser".into()));
+        drop(fixture.scans.start(meta));
     });
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     let lines: Vec<_> = text.lines().collect();

@@ -243,8 +243,11 @@ impl Drop for Unfinished {
 }
 
 /// The types that scans are recorded with.
-pub fn scan_metrics() -> ScanMetrics {
-    ScanMetrics::builder()
-        .types(ScanType::ALL.map(ScanType::as_str))
-        .build()
+///
+/// # Errors
+///
+/// If one of them is no value for a label.
+pub fn scan_metrics() -> anyhow::Result<ScanMetrics> {
+    let scans = ScanMetrics::builder().types(ScanType::ALL.map(ScanType::as_str));
+    Ok(scans.build()?)
 }

@@ -41,7 +41,7 @@ pub struct Options {
 /// If the address, the scan root or the database cannot be used.
 pub async fn serve(options: Options) -> anyhow::Result<()> {
     telemetry::install_log(std::io::stdout, "info,sqlx=warn")?;
-    let scans = platform::scan_metrics();
+    let scans = platform::scan_metrics()?;
     let (listener, address) = listen(options.listen, "--listen").await?;
     let instance = options.instance.unwrap_or_else(|| instance(address));
     let store = Store::new(&options.database_url, &instance)?;

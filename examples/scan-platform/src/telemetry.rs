@@ -7,6 +7,7 @@ use tonic::transport::server::TcpConnectInfo;
 use tower_json_logging::{JsonLayer, JsonLogging};
 use tower_metrics_exporter::{
     BuildInfo, Exporter, ExporterBuilder, ProcessCollector, SpanExemplarsLayer, TokioCollector,
+    collector_fn,
 };
 use tower_request_metrics::{Protocol, RequestMetrics};
 use tower_scan_lifecycle::ScanMetrics;
@@ -83,6 +84,11 @@ pub fn exporter(scans: &ScanMetrics) -> anyhow::Result<ExporterBuilder> {
         .specs(rpc_metrics()?.specs())
         .specs(scans.specs())
         .specs(store::specs())
+        .collector(collector_fn("scans", {
+            // The ages of the oldest scans rise between starts and ends, too.
+            let scans = scans.clone();
+            move |_| scans.refresh()
+        }))
         .specs(tower_json_logging::specs())
         .exemplars_from_spans()
         .collector(ProcessCollector::new())

@@ -35,7 +35,9 @@ fn in_the_readme() -> BTreeMap<String, Row> {
 }
 
 fn recorded() -> BTreeMap<String, Row> {
-    let scans = tower_scan_lifecycle::ScanMetrics::builder().build();
+    let scans = tower_scan_lifecycle::ScanMetrics::builder()
+        .build()
+        .unwrap();
     let specs = tower_request_metrics::RequestMetrics::new()
         .specs()
         .into_iter();
