@@ -7,6 +7,7 @@ mod run;
 #[cfg(feature = "tokio")]
 mod runtime;
 mod samples;
+mod slot;
 
 use std::{fmt, time::Duration};
 
@@ -41,6 +42,7 @@ pub(crate) use self::{
 /// | `error` | it said so: [`Samples::error`] | what it gave |
 /// | `duplicate` | a series twice, in one collector or in two | the first |
 /// | `duplicate_label` | a label twice, also after names were made valid | the first |
+/// | `label_too_long` | the value of a label has more than 8 KiB | the others |
 /// | `kind` | one name for a counter and a gauge | the first |
 /// | `value` | a counter that is negative or no number | the others |
 ///
