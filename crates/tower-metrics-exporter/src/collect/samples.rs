@@ -7,7 +7,9 @@ use std::{
 
 use metrics::IntoF64;
 
-use crate::format::{Encode, FamilyKind, Head, LabelError, Labels, Number, valid_name};
+use crate::format::{
+    Encode, FamilyKind, Head, LabelError, Labels, MAX_LABEL_VALUE, Number, valid_name,
+};
 
 /// Why a run of a collector, or a part of what it gave, is not on the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,17 +19,19 @@ pub(super) enum Reason {
     Error,
     Duplicate,
     DuplicateLabel,
+    LabelTooLong,
     Kind,
     Value,
 }
 
 impl Reason {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Panic,
         Self::Timeout,
         Self::Error,
         Self::Duplicate,
         Self::DuplicateLabel,
+        Self::LabelTooLong,
         Self::Kind,
         Self::Value,
     ];
@@ -39,6 +43,7 @@ impl Reason {
             Self::Error => "error",
             Self::Duplicate => "duplicate",
             Self::DuplicateLabel => "duplicate_label",
+            Self::LabelTooLong => "label_too_long",
             Self::Kind => "kind",
             Self::Value => "value",
         }
@@ -189,6 +194,13 @@ impl SampleFamily<'_> {
             return self;
         }
         let labels: Vec<_> = labels.into_iter().collect();
+        if labels
+            .iter()
+            .any(|(_, value)| value.len() > MAX_LABEL_VALUE)
+        {
+            self.faults.add(Reason::LabelTooLong);
+            return self;
+        }
         let common = self.common_labels.iter();
         let common = common.map(|(name, value)| (name.as_str(), value.as_str()));
         let common = common.filter(|(name, _)| !labels.iter().any(|(own, _)| own == name));

@@ -8,6 +8,9 @@ use std::{borrow::Cow, fmt};
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Labels(Box<str>);
 
+/// Labels' values longer than this, in bytes, are not kept.
+pub(crate) const MAX_LABEL_VALUE: usize = 8 * 1024;
+
 /// What was wrong with a label, and what was made of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LabelError {

@@ -8,7 +8,7 @@ mod text;
 use std::fmt;
 
 use http::HeaderValue;
-pub(crate) use labels::{LabelError, Labels, valid_name};
+pub(crate) use labels::{LabelError, Labels, MAX_LABEL_VALUE, valid_name};
 pub(crate) use number::Number;
 use number::push_le;
 pub(crate) use protobuf::Protobuf;
@@ -74,8 +74,8 @@ pub(crate) struct Head<'a> {
     pub(crate) help: &'a str,
     /// A base unit that the name ends with (before `_total`), if any.
     pub(crate) unit: Option<&'a str>,
-    /// Whether there is also a family of this name without `_total`: OpenMetrics, which calls a counter's
-    /// family so, could not tell them apart.
+    /// Whether others have the names that OpenMetrics keeps for a counter: that without `_total`, which it
+    /// calls the family by, and that with `_created` instead.
     pub(crate) has_sibling: bool,
 }
 

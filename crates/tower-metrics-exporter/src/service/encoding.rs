@@ -145,6 +145,7 @@ mod tests {
         Encodings::negotiate(&headers, true)
     }
 
+    #[cfg(feature = "gzip")]
     fn best(accepted: &str) -> Option<Encoding> {
         negotiate(accepted).map(|encodings| encodings.best)
     }

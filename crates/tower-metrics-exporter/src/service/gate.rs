@@ -1,10 +1,14 @@
-//! Lets scrapes that ask for the same page share one render, and bounds the number of renders.
+//! Lets scrapes that ask for the same page share one render, and bounds the number of renders, and of pages
+//! that somebody still reads.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -31,11 +35,70 @@ pub(super) struct Page {
     pub(super) encoding: Encoding,
 }
 
+impl Page {
+    pub(super) fn new(bytes: Vec<u8>, encoding: Encoding, place: Place) -> Self {
+        let bytes = Bytes::from_owner(Placed {
+            bytes,
+            _place: place,
+        });
+        Self { bytes, encoding }
+    }
+}
+
+/// A page in the memory that pages may take: free again when the last reader has it.
+#[derive(Debug)]
+struct Placed {
+    bytes: Vec<u8>,
+    _place: Place,
+}
+
+impl AsRef<[u8]> for Placed {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The place of a page among those that there may be.
+#[derive(Debug)]
+pub(super) struct Place {
+    taken: Arc<AtomicUsize>,
+}
+
+impl Place {
+    /// `None` if all are taken. Called by one at a time.
+    fn take(taken: &Arc<AtomicUsize>, max: usize) -> Option<Self> {
+        if taken.load(Ordering::Relaxed) >= max {
+            return None;
+        }
+        taken.fetch_add(1, Ordering::Relaxed);
+        Some(Self {
+            taken: Arc::clone(taken),
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.taken.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 pub(super) type Outcome = Result<Page, Refusal>;
 
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     flights: Mutex<HashMap<Key, Arc<Flight>>>,
+    /// Pages that are being rendered, or read.
+    pages: Arc<AtomicUsize>,
+}
+
+/// How much there may be at a time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Renders, each of a page of its own.
+    pub(super) renders: usize,
+    /// Pages, those among them that are being rendered.
+    pub(super) pages: usize,
 }
 
 /// What a scrape is to do for its page.
@@ -44,24 +107,28 @@ pub(super) enum Ticket {
     Render(Render),
     /// It is being rendered.
     Wait(Wait),
-    Full,
+    TooManyRenders,
+    TooManyPages,
 }
 
 impl Gate {
-    /// Every render is of a page of its own, so `max` renders are as many pages.
-    pub(super) fn enter(self: &Arc<Self>, key: Key, max: usize) -> Ticket {
+    pub(super) fn enter(self: &Arc<Self>, key: Key, limits: Limits) -> Ticket {
         let mut flights = lock(&self.flights);
         let in_flight = flights.len();
         match flights.entry(key) {
             Entry::Occupied(flight) => Ticket::Wait(Wait::new(flight.get())),
-            Entry::Vacant(_) if in_flight >= max => Ticket::Full,
-            Entry::Vacant(place) => {
-                let key = place.key().clone();
-                let flight = Arc::clone(place.insert(Arc::default()));
+            Entry::Vacant(_) if in_flight >= limits.renders => Ticket::TooManyRenders,
+            Entry::Vacant(vacant) => {
+                let Some(place) = Place::take(&self.pages, limits.pages) else {
+                    return Ticket::TooManyPages;
+                };
+                let key = vacant.key().clone();
+                let flight = Arc::clone(vacant.insert(Arc::default()));
                 Ticket::Render(Render {
                     gate: Arc::clone(self),
                     key,
                     flight,
+                    place: Some(place),
                     outcome: Err(Refusal::Abandoned),
                 })
             }
@@ -89,6 +156,7 @@ pub(super) struct Render {
     gate: Arc<Gate>,
     key: Key,
     flight: Arc<Flight>,
+    place: Option<Place>,
     outcome: Outcome,
 }
 
@@ -102,8 +170,10 @@ impl Render {
         Wait::new(&self.flight)
     }
 
-    pub(super) fn finish(mut self, outcome: Outcome) {
-        self.outcome = outcome;
+    pub(super) fn finish(mut self, rendered: Result<(Vec<u8>, Encoding), Refusal>) {
+        if let Some(place) = self.place.take() {
+            self.outcome = rendered.map(|(bytes, encoding)| Page::new(bytes, encoding, place));
+        }
     }
 }
 
@@ -197,22 +267,23 @@ mod tests {
         }
     }
 
-    fn page(text: &'static str) -> Page {
-        Page {
-            bytes: Bytes::from_static(text.as_bytes()),
-            encoding: Encoding::Identity,
-        }
+    fn page(text: &str) -> (Vec<u8>, Encoding) {
+        (text.into(), Encoding::Identity)
+    }
+
+    fn limits(renders: usize) -> Limits {
+        Limits { renders, pages: 2 }
     }
 
     fn render(gate: &Arc<Gate>, name: &str, max: usize) -> Render {
-        match gate.enter(key(name), max) {
+        match gate.enter(key(name), limits(max)) {
             Ticket::Render(render) => render,
             other => panic!("{other:?}"),
         }
     }
 
     fn wait(gate: &Arc<Gate>, name: &str) -> Wait {
-        match gate.enter(key(name), 0) {
+        match gate.enter(key(name), limits(0)) {
             Ticket::Wait(wait) => wait,
             other => panic!("{other:?}"),
         }
@@ -262,13 +333,44 @@ mod tests {
     fn renders_are_bounded_and_their_places_come_back() {
         let gate = Arc::new(Gate::default());
         let (a, b) = (render(&gate, "a", 2), render(&gate, "b", 2));
-        assert!(matches!(gate.enter(key("c"), 2), Ticket::Full));
+        assert!(matches!(
+            gate.enter(key("c"), limits(2)),
+            Ticket::TooManyRenders
+        ));
         drop(wait(&gate, "b"));
         drop(a);
         let c = render(&gate, "c", 2);
-        assert!(matches!(gate.enter(key("a"), 2), Ticket::Full));
+        assert!(matches!(
+            gate.enter(key("a"), limits(2)),
+            Ticket::TooManyRenders
+        ));
         drop((b, c));
         assert!(lock(&gate.flights).is_empty());
+    }
+
+    #[test]
+    fn a_page_keeps_its_place_until_its_last_reader_has_it() {
+        let gate = Arc::new(Gate::default());
+        let read = |name| {
+            let render = render(&gate, name, 1);
+            let mut wait = render.wait();
+            render.finish(Ok(page("page")));
+            bytes(poll(&mut wait, &Arc::default()))
+        };
+        let (one, two) = (read("a"), read("a"));
+        let same = one.slice(1..);
+        drop(one);
+        assert!(matches!(
+            gate.enter(key("a"), limits(1)),
+            Ticket::TooManyPages
+        ));
+        drop(same);
+        drop(read("a"));
+        drop(two);
+        // Neither a panic nor a render that was dropped keeps one.
+        render(&gate, "a", 1).finish(Err(Refusal::Panicked));
+        drop(render(&gate, "a", 1));
+        assert_eq!(gate.pages.load(Ordering::Relaxed), 0);
     }
 
     #[test]

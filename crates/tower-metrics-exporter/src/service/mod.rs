@@ -25,7 +25,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
 use tower_observe::Clock;
 use tower_service::Service;
@@ -37,8 +36,8 @@ pub use self::{
     layer::{MetricsLayer, RouteService},
 };
 use self::{
-    encoding::Encodings,
-    gate::{Gate, Key, Page, Render, Ticket},
+    encoding::{Encoding, Encodings},
+    gate::{Gate, Key, Limits, Render, Ticket},
     metrics::Scrape,
     negotiate::negotiate,
     refusal::Refusal,
@@ -93,7 +92,7 @@ const QUICK: Duration = Duration::from_micros(100);
 /// | 405 | another method |
 /// | 406 | no format, or no content coding, is acceptable; the body lists the formats |
 /// | 500 | the source panicked |
-/// | 503 | too many renders ([`max_in_flight`](Self::max_in_flight)), with `Retry-After`; or the page was not ready in time ([`timeout`](Self::timeout)) |
+/// | 503 | too many renders ([`max_in_flight`](Self::max_in_flight)) or too many pages that somebody still reads ([`max_pages`](Self::max_pages)), with `Retry-After`; or the page was not ready in time ([`timeout`](Self::timeout)) |
 ///
 /// Who states no format, or takes any, gets [`Format::Text`](crate::Format::Text) if the source has it.
 ///
@@ -106,8 +105,9 @@ const QUICK: Duration = Duration::from_micros(100);
 /// # Runtime
 ///
 /// With the feature `tokio` and within a runtime, a page is rendered on a thread that may block
-/// (`spawn_blocking`), unless the last whole page was ready within 100 µs: then it is rendered on the
-/// spot. Otherwise every page is rendered on the spot, in [`call`](Service::call), and no timeout can be
+/// (`spawn_blocking`), unless the last whole page was ready within 100 µs and the source
+/// [waits](Source::may_wait) for nothing: then it is rendered on the spot. Without the feature, or outside
+/// of a runtime, every page is rendered on the spot, in [`call`](Service::call), and no timeout can be
 /// kept. The service never fails, does not panic, and is always ready.
 #[derive(Clone)]
 pub struct MetricsService {
@@ -120,7 +120,7 @@ pub struct MetricsService {
 
 #[derive(Clone, Copy, Debug)]
 struct Options {
-    max_in_flight: usize,
+    limits: Limits,
     timeout: Duration,
     compression: bool,
     process_start: Option<SystemTime>,
@@ -150,7 +150,10 @@ impl MetricsService {
             gate: Arc::default(),
             learned: Arc::default(),
             options: Options {
-                max_in_flight: 4,
+                limits: Limits {
+                    renders: 4,
+                    pages: 64,
+                },
                 timeout: Duration::from_secs(10),
                 compression: true,
                 process_start: None,
@@ -162,7 +165,16 @@ impl MetricsService {
     /// one more gets 503. Default: 4.
     #[must_use]
     pub const fn max_in_flight(mut self, renders: usize) -> Self {
-        self.options.max_in_flight = renders;
+        self.options.limits.renders = renders;
+        self
+    }
+
+    /// Keeps at most so many pages in memory: those that are being rendered, and those that somebody still
+    /// reads, as one does who stopped reading until the server gives it up. A scrape that needs one more
+    /// gets 503. Scrapes that share a page are one. Default: 64.
+    #[must_use]
+    pub const fn max_pages(mut self, pages: usize) -> Self {
+        self.options.limits.pages = pages;
         self
     }
 
@@ -200,20 +212,25 @@ impl MetricsService {
         let reply = Reply::new(scrape, is_head, self.options.process_start);
         let ticket = key.map(|key| {
             let format = key.format;
-            let ticket = self.gate.enter(key, self.options.max_in_flight);
+            let ticket = self.gate.enter(key, self.options.limits);
             (format, ticket)
         });
         let (format, wait) = match ticket {
             Err(refusal) => return ResponseFuture::done(reply.refusal(&refusal)),
-            Ok((_, Ticket::Full)) => {
-                let renders = self.options.max_in_flight;
+            Ok((_, Ticket::TooManyRenders)) => {
+                let Limits { renders, .. } = self.options.limits;
                 return ResponseFuture::done(reply.refusal(&Refusal::Busy { renders }));
+            }
+            Ok((_, Ticket::TooManyPages)) => {
+                let Limits { pages, .. } = self.options.limits;
+                return ResponseFuture::done(reply.refusal(&Refusal::Held { pages }));
             }
             Ok((format, Ticket::Wait(wait))) => (format, wait),
             Ok((format, Ticket::Render(render))) => {
                 let wait = render.wait();
                 let job = self.job(render);
-                if runtime::is_there() && !self.learned.quick.load(Ordering::Relaxed) {
+                let is_quick = self.learned.quick.load(Ordering::Relaxed);
+                if runtime::is_there() && (!is_quick || self.source.may_wait()) {
                     runtime::spawn_blocking(|| job.run());
                 } else {
                     job.run();
@@ -306,13 +323,13 @@ impl Job {
         let rendered = catch_unwind(AssertUnwindSafe(|| self.encode()));
         let took = clock.now().saturating_duration_since(start);
         let outcome = match rendered {
-            Ok((page, size)) => {
+            Ok((page, encoding, size)) => {
                 self.metrics.rendered(took, size);
                 if self.render.key().filter.is_all() {
                     self.learned.quick.store(took <= QUICK, Ordering::Relaxed);
                     self.learned.size.store(size, Ordering::Relaxed);
                 }
-                Ok(page)
+                Ok((page, encoding))
             }
             Err(_) => Err(Refusal::Panicked),
         };
@@ -320,7 +337,7 @@ impl Job {
     }
 
     /// The page, and its size before compression.
-    fn encode(&self) -> (Page, usize) {
+    fn encode(&self) -> (Vec<u8>, Encoding, usize) {
         let Key {
             format,
             encodings,
@@ -337,7 +354,6 @@ impl Job {
         self.source.encode(*format, filter, &mut page);
         let size = page.len();
         let (bytes, encoding) = encodings.encode(page);
-        let bytes = Bytes::from(bytes);
-        (Page { bytes, encoding }, size)
+        (bytes, encoding, size)
     }
 }

@@ -21,6 +21,10 @@ pub(super) enum Refusal {
     Busy {
         renders: usize,
     },
+    /// Slow readers hold as many pages as there may be.
+    Held {
+        pages: usize,
+    },
     Late {
         after: Duration,
     },
@@ -35,7 +39,7 @@ impl Refusal {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::LongName { .. } | Self::ManyNames { .. } => StatusCode::BAD_REQUEST,
             Self::NoFormat { .. } | Self::NoEncoding => StatusCode::NOT_ACCEPTABLE,
-            Self::Busy { .. } | Self::Late { .. } | Self::Abandoned => {
+            Self::Busy { .. } | Self::Held { .. } | Self::Late { .. } | Self::Abandoned => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
@@ -63,6 +67,12 @@ impl fmt::Display for Refusal {
                 write!(
                     f,
                     "{renders} other pages are being rendered; try again later"
+                )
+            }
+            Self::Held { pages } => {
+                write!(
+                    f,
+                    "{pages} other pages are still being read; try again later"
                 )
             }
             Self::Late { after } => write!(f, "the page was not ready within {after:?}"),

@@ -63,7 +63,7 @@ impl Reply {
             Refusal::Method => {
                 headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             }
-            Refusal::Busy { .. } => {
+            Refusal::Busy { .. } | Refusal::Held { .. } => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}

@@ -17,6 +17,13 @@ pub trait Source: Send + Sync + 'static {
     /// The formats that it can write, in its order of preference. Not empty.
     fn formats(&self) -> &[Format];
 
+    /// Whether a page may have to wait for something, such as a collector that blocks. It is then never
+    /// written on a thread that runs other tasks, if there are others, however quick the last one was. No
+    /// unless said otherwise.
+    fn may_wait(&self) -> bool {
+        false
+    }
+
     /// Appends a whole page in `format`, which is one of [`formats`](Self::formats).
     fn encode(&self, format: Format, filter: &Filter, page: &mut Vec<u8>);
 }
@@ -24,6 +31,10 @@ pub trait Source: Send + Sync + 'static {
 impl<S: Source + ?Sized> Source for Arc<S> {
     fn formats(&self) -> &[Format] {
         (**self).formats()
+    }
+
+    fn may_wait(&self) -> bool {
+        (**self).may_wait()
     }
 
     fn encode(&self, format: Format, filter: &Filter, page: &mut Vec<u8>) {
