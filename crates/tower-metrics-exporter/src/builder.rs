@@ -109,6 +109,29 @@ impl ExporterBuilder {
         self
     }
 
+    /// Leaves every label out but these, and [global ones](Self::global_label).
+    pub fn keep_labels<L: Into<String>>(
+        mut self,
+        families: Matcher,
+        labels: impl IntoIterator<Item = L>,
+    ) -> Self {
+        let labels = labels.into_iter().map(Into::into).collect();
+        self.rules.kept_labels.push(families, labels);
+        self
+    }
+
+    /// Renames a label; `label` is what the program calls it, as for the other rules of labels.
+    pub fn rename_label(
+        mut self,
+        families: Matcher,
+        label: impl Into<String>,
+        to: impl Into<String>,
+    ) -> Self {
+        let rule = (families, label.into(), to.into());
+        self.rules.renamed_labels.push(rule);
+        self
+    }
+
     /// Adds a label to every series that has none of this name.
     pub fn global_label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.rules.global_labels.push((name.into(), value.into()));

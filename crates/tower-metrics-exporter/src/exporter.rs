@@ -5,8 +5,8 @@ use crate::{
     Source,
     cell::Reading,
     collect::{Collected, Collectors},
-    format::{Encode, Protobuf, Text},
-    registry::{Family, Registry},
+    format::{Encode, FamilyKind, Protobuf, Text},
+    registry::{Family, HISTOGRAM_SUFFIXES, Registry},
     service::ScrapeMetrics,
 };
 
@@ -61,8 +61,8 @@ impl Exporter {
     }
 
     /// The value of one series as the page shows it, for tests: a counter's, a gauge's, or under
-    /// `…_count` and `…_sum` a histogram's. Labels may be in any order; those that every series has are
-    /// left out.
+    /// `…_count` and `…_sum` a histogram's. Labels may be in any order, by the names that the program
+    /// gives them; those that every series has are left out.
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         Snapshot::value(&self.registry, name, labels)
     }
@@ -80,9 +80,7 @@ impl Exporter {
         let Some(family) = self.registry.find(name) else {
             return false;
         };
-        let removed = family.remove(&self.registry.labels_of(family.name(), labels));
-        self.registry.forget();
-        removed
+        family.remove(&self.registry.labels_of(family.name(), labels))
     }
 
     /// Ties a series to the life of what it is about, such as a connection: it is removed when the last of
@@ -108,19 +106,23 @@ impl Exporter {
     fn drive(&self, filter: &Filter, out: &mut impl Encode) {
         let collected = self.collectors.collect();
         let families = self.registry.families();
+        let names = Names {
+            registered: &families,
+            collected: &collected,
+        };
         let mut reading = Reading::default();
         let mut registered = families.iter().peekable();
         for family in collected.families() {
             let name = family.name();
             while let Some(earlier) = registered.next_if(|earlier| earlier.name() < name) {
-                self.drive_family(earlier, &collected, filter, out, &mut reading);
+                self.drive_family(earlier, names, filter, out, &mut reading);
             }
             if filter.has(name) && self.registry.takes_collected(name) {
-                family.encode(self.has_sibling(name, &collected), out);
+                family.encode(names.have_sibling(name), out);
             }
         }
         for family in registered {
-            self.drive_family(family, &collected, filter, out, &mut reading);
+            self.drive_family(family, names, filter, out, &mut reading);
         }
         out.finish();
     }
@@ -128,7 +130,7 @@ impl Exporter {
     fn drive_family(
         &self,
         family: &Family,
-        collected: &Collected,
+        names: Names<'_>,
         filter: &Filter,
         out: &mut impl Encode,
         reading: &mut Reading,
@@ -136,20 +138,57 @@ impl Exporter {
         let name = family.name();
         if filter.has(name) {
             let help = self.registry.help(name);
-            family.encode(&help, self.has_sibling(name, collected), out, reading);
+            family.encode(&help, names.have_sibling(name), out, reading);
         }
     }
+}
 
-    /// Whether there is also a family of this name without `_total`.
-    fn has_sibling(&self, name: &str, collected: &Collected) -> bool {
-        name.strip_suffix("_total")
-            .is_some_and(|stem| self.registry.has_family(stem) || collected.has_family(stem))
+/// The names that are on one page.
+#[derive(Clone, Copy, Debug)]
+struct Names<'a> {
+    /// By name.
+    registered: &'a [Arc<Family>],
+    collected: &'a Collected,
+}
+
+impl Names<'_> {
+    /// Whether others have the names that OpenMetrics keeps for the counter of this name beside that:
+    /// without `_total`, and with `_created` instead.
+    fn have_sibling(self, counter: &str) -> bool {
+        let Some(stem) = counter.strip_suffix("_total") else {
+            return false;
+        };
+        let created = format!("{stem}_created");
+        self.have(stem) || self.have(&created) || self.has(&format!("{created}_total")).is_some()
+    }
+
+    /// Whether a family, or a histogram's samples, are called so.
+    fn have(self, name: &str) -> bool {
+        let mut parts = HISTOGRAM_SUFFIXES.iter();
+        self.has(name).is_some()
+            || parts.any(|part| {
+                let histogram = name.strip_suffix(part).and_then(|stem| self.has(stem));
+                histogram == Some(FamilyKind::Histogram)
+            })
+    }
+
+    fn has(self, name: &str) -> Option<FamilyKind> {
+        let found = self
+            .registered
+            .binary_search_by(|family| family.name().cmp(name));
+        let registered = found.ok().and_then(|at| self.registered.get(at));
+        let collected = || self.collected.has_family(name).then_some(FamilyKind::Gauge);
+        registered.map(|family| family.kind()).or_else(collected)
     }
 }
 
 impl Source for Exporter {
     fn formats(&self) -> &[Format] {
         &Format::ALL
+    }
+
+    fn may_wait(&self) -> bool {
+        self.collectors.may_wait()
     }
 
     fn encode(&self, format: Format, filter: &Filter, page: &mut Vec<u8>) {

@@ -45,10 +45,10 @@
 //! | counters | whole numbers, exact to 2^64; `absolute` never lowers them |
 //! | gauges | floats |
 //! | histograms | fixed buckets of constant size, never a summary: those of the family's [`Spec`], of [`buckets`](ExporterBuilder::buckets), else [`DEFAULT_BUCKETS`], or [`DEFAULT_SIZE_BUCKETS`] for `*_bytes`; [native ones](ExporterBuilder::native_histograms) beside them if asked for. Values that are no finite numbers are left out and counted |
-//! | memory | nothing grows between scrapes, and nothing has to be called |
-//! | names | made valid: `[a-zA-Z_:][a-zA-Z0-9_:]*`, with [base units](ExporterBuilder::base_units). Two names that become one are one family, counted in `exporter_name_collisions_total{family}` |
-//! | labels | sorted; names made valid, `le`, `quantile` and `__*` with the prefix `exported_`; of two of one name the first; empty values left out, as they are none to Prometheus; any other value kept as it is |
-//! | families | of one kind each: what comes second is refused, and counted in `exporter_series_rejected_total{reason}` |
+//! | memory | nothing grows between scrapes, and nothing has to be called. What nobody can reach any more is never more than what is there |
+//! | names | made valid: `[a-zA-Z_:][a-zA-Z0-9_:]*`, with [base units](ExporterBuilder::base_units) by how they end; the unit of a `describe_…!` changes nothing. Two names that become one are one family, counted in `exporter_name_collisions_total{family}` |
+//! | labels | sorted; names made valid, `le`, `quantile` and `__*` with the prefix `exported_`; of two of one name the first; empty values left out, as they are none to Prometheus; any other value kept as it is, but for those of more than 8 KiB, which are recorded in the overflow |
+//! | families | of one kind and unit each, and none that writes a histogram's samples: what comes second is refused, and counted in `exporter_series_rejected_total{reason}` (`kind`, `unit`, `name_clash`; `duplicate_label` and `label_too_long` count what was taken otherwise) |
 //! | series | [10,000](DEFAULT_LIMIT) a family, or what its spec or a [limit](ExporterBuilder::limit) says: more are one series, `{otel_metric_overflow="true"}`, counted in `exporter_series_overflow_total{family}` |
 //! | lifetime | of the process, unless they [expire](ExporterBuilder::expire), are [removed](Exporter::remove) or [leased](Exporter::lease). A held handle that is used again brings its series back with its full value |
 //!
@@ -56,7 +56,7 @@
 //!
 //! Text 0.0.4, OpenMetrics 1.0 and protobuf, as `Accept` asks; gzip and zstd, as `Accept-Encoding` asks. A
 //! series is the same in each: OpenMetrics does not rename counters (one whose name does not end in
-//! `_total` is `unknown` there), and bounds are written as Prometheus writes those that come by protobuf
+//! `_total`, or whose other names are taken there, is `unknown`), and bounds are written as Prometheus writes those that come by protobuf
 //! (`le="1.0"`). Exemplars are in OpenMetrics and protobuf, native histograms and created timestamps in
 //! protobuf.
 //!

@@ -51,16 +51,17 @@ impl Histogram {
         &self.bounds
     }
 
-    /// Records so many observations of one value, if it is finite.
+    /// Records so many observations of one value, if their sum is finite.
     #[inline]
     pub(crate) fn record(&self, value: f64, count: u64) -> bool {
         let value = value * self.scale;
-        if !value.is_finite() {
+        #[expect(clippy::cast_precision_loss, reason = "the sum is a float anyway")]
+        let sum = value * count as f64;
+        if !sum.is_finite() {
             return false;
         }
         let bucket = self.bucket(value);
-        #[expect(clippy::cast_precision_loss, reason = "the sum is a float anyway")]
-        self.stripes.record(bucket, count, value * count as f64);
+        self.stripes.record(bucket, count, sum);
         if let Some(native) = &self.native {
             let mut native = native.lock().unwrap_or_else(PoisonError::into_inner);
             native.record(value, count);
@@ -148,6 +149,7 @@ mod tests {
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             assert!(!histogram.record(value, 1));
         }
+        assert!(!histogram.record(1e300, 1_000_000_000_000));
         let mut reading = Reading::default();
         histogram.read(&mut reading);
         assert_eq!((reading.cumulative, reading.sum), (vec![0, 0], 0.0));

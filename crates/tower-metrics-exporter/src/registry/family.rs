@@ -10,6 +10,7 @@ use std::{
 use super::{
     Registry,
     series::{Member, Series, Value},
+    sweep::Sweep,
 };
 use crate::{
     cell::{AtomicFloat, Histogram, HistogramOptions, Reading},
@@ -50,6 +51,7 @@ struct Members {
     listed: Option<Arc<[Arc<Series>]>>,
     /// What expired or was removed while handles of it were held.
     gone: HashMap<Box<str>, Weak<Series>>,
+    sweep: Sweep,
     leases: HashMap<Box<str>, usize>,
 }
 
@@ -205,7 +207,7 @@ impl Family {
             }
             stays
         });
-        members.gone.retain(|_, series| series.strong_count() > 0);
+        members.sweep();
         for series in expired {
             members.bury(&series);
         }
@@ -292,6 +294,14 @@ impl Family {
     }
 }
 
+#[cfg(test)]
+impl Family {
+    /// How many are remembered that are no members any more.
+    pub(super) fn buried(&self) -> usize {
+        self.members().gone.len()
+    }
+}
+
 impl Members {
     fn insert(&mut self, series: &Arc<Series>) {
         series.come_back();
@@ -303,8 +313,17 @@ impl Members {
     /// Remembers what is no member any more as long as somebody holds a handle of it.
     fn bury(&mut self, series: &Arc<Series>) {
         self.listed = None;
+        if self.sweep.is_due(self.gone.len()) {
+            self.sweep();
+        }
         self.gone
             .insert(series.labels().text().into(), Arc::downgrade(series));
+    }
+
+    /// Forgets what is gone and that nobody holds.
+    fn sweep(&mut self) {
+        self.gone.retain(|_, series| series.strong_count() > 0);
+        self.sweep = Sweep::after(self.gone.len());
     }
 }
 

@@ -5,6 +5,8 @@ mod names;
 mod own;
 mod rules;
 mod series;
+mod shard;
+mod sweep;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,24 +14,24 @@ use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak},
 };
 
-use hashbrown::HashTable;
 use metrics::{Key, SharedString};
 use rapidhash::quality::RandomState;
 
 pub use self::rules::{DEFAULT_BUCKETS, DEFAULT_LIMIT, DEFAULT_SIZE_BUCKETS, Matcher};
+use self::shard::{Entry, Shard};
 pub(crate) use self::{
     family::{Family, FamilyOptions},
-    names::Naming,
+    names::{HISTOGRAM_SUFFIXES, Naming},
     own::Own,
     rules::Rules,
     series::{Series, Value},
 };
-use crate::format::{FamilyKind, LabelError, Labels};
+use crate::format::{FamilyKind, LabelError, Labels, MAX_LABEL_VALUE};
 
 /// Finds the series of a key, makes those that are new, and keeps them in order for those who read.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    shards: [RwLock<HashTable<Entry>>; 1 << SHARD_BITS],
+    shards: [RwLock<Shard>; 1 << SHARD_BITS],
     /// Of a seed of its own: labels' values may come from outside, and the facade's hash has a seed that
     /// everybody knows.
     hasher: RandomState,
@@ -41,26 +43,6 @@ pub(crate) struct Registry {
 }
 
 const SHARD_BITS: u32 = 4;
-
-/// Labels' values longer than this, in bytes, are not kept.
-const MAX_LABEL_VALUE: usize = 8 * 1024;
-
-/// What the facade calls a series. The series itself belongs to its family.
-#[derive(Debug)]
-struct Entry {
-    hash: u64,
-    key: Key,
-    series: Weak<Series>,
-}
-
-impl Entry {
-    #[inline]
-    fn is(&self, hash: u64, key: &Key) -> bool {
-        // Nearly always the labels come in the same order, which is faster to see.
-        let is_same = || self.key.name() == key.name() && self.key.labels().eq(key.labels());
-        self.hash == hash && (is_same() || self.key == *key)
-    }
-}
 
 fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     lock.read().unwrap_or_else(PoisonError::into_inner)
@@ -93,9 +75,7 @@ impl Registry {
     pub(crate) fn series(&self, key: &Key, kind: FamilyKind) -> Option<Arc<Series>> {
         let hash = self.hash(key);
         let shard = self.shard(hash)?;
-        let known = read(shard)
-            .find(hash, |entry| entry.is(hash, key))
-            .and_then(|entry| entry.series.upgrade());
+        let known = read(shard).find(hash, key);
         match known {
             Some(series) if series.kind() == kind => {
                 series.touch();
@@ -114,7 +94,7 @@ impl Registry {
         values.fold(key.get_hash(), u64::wrapping_add)
     }
 
-    fn shard(&self, hash: u64) -> Option<&RwLock<HashTable<Entry>>> {
+    fn shard(&self, hash: u64) -> Option<&RwLock<Shard>> {
         let shard = usize::try_from(hash >> (u64::BITS - SHARD_BITS)).ok()?;
         self.shards.get(shard)
     }
@@ -140,21 +120,7 @@ impl Registry {
             // memory with them.
             Err(overflow) => return Some(overflow),
         };
-        let mut entries = write(self.shard(hash)?);
-        let entry = entries.find_mut(hash, |entry| entry.is(hash, key));
-        let weak = Arc::downgrade(&series);
-        if let Some(entry) = entry {
-            entry.series = weak;
-        } else {
-            let key = key.clone();
-            let entry = Entry {
-                hash,
-                key,
-                series: weak,
-            };
-            entries.insert_unique(hash, entry, |entry| entry.hash);
-        }
-        drop(entries);
+        write(self.shard(hash)?).insert(Entry::new(hash, key, &series));
         if family.facade_name() != key.name() {
             self.own.collision(family.name());
         }
@@ -163,17 +129,15 @@ impl Registry {
 
     /// The labels of a series of this family.
     fn labels(&self, family: &str, key: &Key) -> Labels {
-        let own = key.labels().map(|label| (label.key(), label.value()));
-        let own = own.filter(|(name, _)| !self.rules.drops_label(family, name));
-        let (labels, error) = Labels::new(own.chain(self.rules.global_labels(key)));
+        let (labels, error) = Labels::new(self.rules.labels(family, key));
         if error == Some(LabelError::Duplicate) {
             self.own.rejected(own::Reason::DuplicateLabel);
         }
         labels
     }
 
-    /// The family of this name, made if there is none; `None` if it is of another kind, or would write
-    /// samples of another's.
+    /// The family of this name, made if there is none; `None` if it is of another kind or unit, or would
+    /// write samples of another's.
     fn family(
         &self,
         naming: &Naming<'_>,
@@ -202,6 +166,11 @@ impl Registry {
             self.own.rejected(own::Reason::Kind);
             return None;
         }
+        // Values cannot be told apart once they are added up.
+        if family.scale().to_bits() != naming.scale.to_bits() {
+            self.own.rejected(own::Reason::Unit);
+            return None;
+        }
         Some(family)
     }
 
@@ -219,10 +188,6 @@ impl Registry {
     /// All families, by name.
     pub(crate) fn families(&self) -> Vec<Arc<Family>> {
         read(&self.families).values().cloned().collect()
-    }
-
-    pub(crate) fn has_family(&self, name: &str) -> bool {
-        read(&self.families).contains_key(name)
     }
 
     /// Whether a collector's family of this name is shown: not if a rule hides it, or if it would write
@@ -262,13 +227,8 @@ impl Registry {
         for family in self.families() {
             family.expire(now);
         }
-        self.forget();
-    }
-
-    /// Forgets the keys of series that nobody can reach any more.
-    pub(crate) fn forget(&self) {
         for shard in &self.shards {
-            write(shard).retain(|entry| entry.series.strong_count() > 0);
+            write(shard).sweep();
         }
     }
 
@@ -350,6 +310,25 @@ mod tests {
         assert_eq!(shown(&registry), Vec::<String>::new());
         assert!(Arc::ptr_eq(&held, &counter(&registry, "held")));
         assert_eq!(shown(&registry), ["v=\"held\""]);
+    }
+
+    #[test]
+    fn what_is_removed_leaves_no_more_behind_than_what_lives() {
+        let registry = registry(|_| {});
+        counter(&registry, "stays").increment(1);
+        let family = registry.find("c_total").unwrap();
+        for value in 0..10_000 {
+            let value = value.to_string();
+            let held = counter(&registry, &value);
+            let labels = Labels::new([("v", &*value)]).0;
+            // As when the last lease is given back; nothing expires, and nobody makes a page.
+            assert!(family.remove(&labels));
+            drop(held);
+        }
+        assert_eq!(shown(&registry), ["v=\"stays\""]);
+        // 64 for each of the shards, and for the family.
+        assert!(registry.keys() <= 64 << SHARD_BITS, "{}", registry.keys());
+        assert!(family.buried() <= 64, "{}", family.buried());
     }
 
     #[test]

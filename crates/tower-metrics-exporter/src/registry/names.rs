@@ -53,8 +53,8 @@ impl<'a> Naming<'a> {
     }
 }
 
-/// What a histogram appends to its name.
-const SUFFIXES: [&str; 3] = ["_bucket", "_sum", "_count"];
+/// What a histogram appends to its name; the last is kept for it by OpenMetrics.
+pub(crate) const HISTOGRAM_SUFFIXES: [&str; 4] = ["_bucket", "_sum", "_count", "_created"];
 
 /// Whether a new family would write samples of the same name as one that is there.
 pub(super) fn clashes(
@@ -70,7 +70,7 @@ pub(super) fn clashes(
     let would_write = |suffix| {
         kind == FamilyKind::Histogram && families.contains_key(&*format!("{name}{suffix}"))
     };
-    SUFFIXES
+    HISTOGRAM_SUFFIXES
         .into_iter()
         .any(|suffix| is_sample_of(suffix) || would_write(suffix))
 }

@@ -16,6 +16,8 @@ pub(crate) struct Own {
 pub(crate) enum Reason {
     /// Another instrument has the name.
     Kind,
+    /// Another instrument's values, which are of another unit, have the name.
+    Unit,
     /// Its samples would have the names of another family's.
     NameClash,
     /// Two labels of one name: the second is left out.
@@ -25,8 +27,9 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::Kind,
+        Self::Unit,
         Self::NameClash,
         Self::DuplicateLabel,
         Self::LabelTooLong,
@@ -35,6 +38,7 @@ impl Reason {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Kind => "kind",
+            Self::Unit => "unit",
             Self::NameClash => "name_clash",
             Self::DuplicateLabel => "duplicate_label",
             Self::LabelTooLong => "label_too_long",

@@ -129,6 +129,9 @@ pub(crate) struct Rules {
     pub(crate) shown: Matched<bool>,
     pub(crate) renamed: HashMap<String, String>,
     pub(crate) dropped_labels: Vec<(Matcher, String)>,
+    /// The only ones that stay.
+    pub(crate) kept_labels: Matched<Vec<String>>,
+    pub(crate) renamed_labels: Vec<(Matcher, String, String)>,
     pub(crate) global_labels: Vec<(String, String)>,
     pub(crate) base_units: bool,
     pub(crate) exemplars: Option<ExemplarSource>,
@@ -148,6 +151,8 @@ impl Default for Rules {
             shown: Matched::default(),
             renamed: HashMap::new(),
             dropped_labels: Vec::new(),
+            kept_labels: Matched::default(),
+            renamed_labels: Vec::new(),
             global_labels: Vec::new(),
             base_units: true,
             exemplars: None,
@@ -167,19 +172,41 @@ impl Rules {
         !own::is_own(family) && self.shown.get(family).is_some_and(|shown| !shown)
     }
 
-    pub(crate) fn drops_label(&self, family: &str, label: &str) -> bool {
-        let mut rules = self.dropped_labels.iter();
-        rules.any(|(matcher, name)| name == label && matcher.weight(family).is_some())
+    /// The labels of a series of this family, with those of every series, but for those that this one has
+    /// itself.
+    pub(crate) fn labels<'a>(&'a self, family: &str, key: &'a Key) -> Vec<(&'a str, &'a str)> {
+        let own = key.labels().filter_map(|label| {
+            let name = self.label(family, label.key())?;
+            Some((name, label.value()))
+        });
+        let mut labels: Vec<_> = own.collect();
+        let own = labels.len();
+        for (name, value) in &self.global_labels {
+            if !labels.iter().take(own).any(|(own, _)| own == name) {
+                labels.push((name, value));
+            }
+        }
+        labels
     }
 
-    /// The labels of every series, but for those that this one has itself.
-    pub(crate) fn global_labels<'a>(
-        &'a self,
-        key: &'a Key,
-    ) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let labels = self.global_labels.iter();
-        let labels = labels.map(|(name, value)| (name.as_str(), value.as_str()));
-        labels.filter(|(name, _)| !key.labels().any(|label| label.key() == *name))
+    /// What becomes of a label's name, if the label stays.
+    fn label<'a>(&'a self, family: &str, name: &'a str) -> Option<&'a str> {
+        if own::is_own(family) {
+            return Some(name);
+        }
+        let of_this = |matcher: &Matcher| matcher.weight(family).is_some();
+        let mut dropped = self.dropped_labels.iter();
+        if dropped.any(|(matcher, dropped)| dropped == name && of_this(matcher)) {
+            return None;
+        }
+        let kept = self.kept_labels.get(family);
+        if kept.is_some_and(|kept| !kept.iter().any(|kept| kept == name)) {
+            return None;
+        }
+        // The last word counts.
+        let mut renamed = self.renamed_labels.iter().rev();
+        let renamed = renamed.find(|(matcher, from, _)| from == name && of_this(matcher));
+        Some(renamed.map_or(name, |(_, _, to)| to))
     }
 
     pub(crate) fn options(&self, naming: &Naming<'_>, kind: FamilyKind) -> FamilyOptions {
