@@ -86,7 +86,8 @@ async fn check_scanner(scan_type: ScanType, sample: &[u8]) -> anyhow::Result<Str
     std::fs::write(folder.path().join("sample"), sample)?;
     let store = Store::opened(&DatabaseUrl::in_memory(), "doctor").await?;
     let root = folder.path().to_path_buf();
-    let platform = Platform::new(&root, Policy::default(), &platform::scan_metrics()?, store)?;
+    let platform =
+        Platform::by_itself(&root, Policy::default(), &platform::scan_metrics()?, store)?;
     let target = platform.target(String::from("sample")).await?;
     let scan = platform
         .scan(ScanRecord::start(scan_type, "sample"), target, None)

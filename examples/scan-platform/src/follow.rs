@@ -10,7 +10,7 @@ use crate::{
     store::Store,
 };
 
-/// The scan as it stands `now`, and as it stands at its end, which ends the stream.
+/// The scan as it stands `now`, and as it stands after each change, until its end ends the stream.
 ///
 /// `changes` must have been asked for before `now` was read.
 pub(crate) fn follow(
@@ -40,14 +40,14 @@ enum Step {
 /// Another process on the same database tells of no changes: this is how often it is asked.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
-/// The scan once it stands elsewhere; nothing if it has ended, or is gone.
+/// The scan once it stands elsewhere; nothing if it had ended, or is gone.
 async fn changed(
     seen: ScanStatus,
     id: &str,
     changes: &mut watch::Receiver<()>,
     store: &Store,
 ) -> Option<ScanRecord> {
-    if seen != ScanStatus::InProgress {
+    if seen.is_end() {
         return None;
     }
     loop {

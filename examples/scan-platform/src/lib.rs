@@ -4,9 +4,13 @@
 //! `scan-platform --help` tells how to run it; `README.md` beside this package shows what it answers.
 
 pub mod api;
+pub mod assess;
+pub mod auth;
+pub mod background;
 pub mod doctor;
 mod follow;
 pub mod grpc;
+pub mod keys;
 pub mod oneshot;
 pub mod platform;
 pub mod record;

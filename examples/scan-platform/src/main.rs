@@ -1,10 +1,12 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use scan_platform::{
-    doctor, oneshot,
+    auth::Role,
+    doctor, keys, oneshot,
+    platform::Setup,
     scan::{Policy, ScanType},
     serve,
     store::DatabaseUrl,
@@ -46,6 +48,8 @@ enum Command {
     Scan(ScanArgs),
     /// Check scan root, database, scanners and exporter; exits with 0 if all work, else 1
     Doctor(PlaceArgs),
+    /// Make, list and revoke API keys, which --require-api-key asks for
+    Keys(KeysArgs),
 }
 
 #[derive(Debug, Args)]
@@ -60,6 +64,19 @@ struct ServeArgs {
     /// [default: the machine's name and the port]
     #[arg(long, value_name = "NAME", env = "INSTANCE")]
     instance: Option<String>,
+    /// Ask every request for an API key, except for health and metrics; `scan-platform keys` makes them
+    #[arg(long)]
+    require_api_key: bool,
+    /// How many scans may wait in the background at once
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    max_queued: u32,
+    /// How long requests and scans may take to finish once the process is told to stop; scans in the
+    /// background that take longer wait for the next start
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    drain: Duration,
+    /// How long an instance may say nothing before others end its scans
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    instance_timeout: Duration,
     #[command(flatten)]
     place: PlaceArgs,
     #[command(flatten)]
@@ -71,6 +88,12 @@ struct PlaceArgs {
     /// The directory below which scans read; paths in requests are relative to it
     #[arg(long, value_name = "DIR", default_value = ".")]
     scan_root: PathBuf,
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+#[derive(Debug, Args)]
+struct DatabaseArgs {
     /// Where scans are kept: sqlite://FILE, sqlite::memory: to keep nothing, or
     /// postgres://USER@HOST/DATABASE, which several platforms may share
     #[arg(
@@ -88,8 +111,61 @@ struct PlaceArgs {
 
 impl PlaceArgs {
     fn split(self) -> (PathBuf, DatabaseUrl) {
-        let url = self.database_url.password_file(self.database_password_file);
-        (self.scan_root, url)
+        (self.scan_root, self.database.url())
+    }
+}
+
+impl DatabaseArgs {
+    fn url(self) -> DatabaseUrl {
+        self.database_url.password_file(self.database_password_file)
+    }
+}
+
+#[derive(Debug, Args)]
+struct KeysArgs {
+    #[command(subcommand)]
+    task: KeysTask,
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysTask {
+    /// Make a key and print it, this once
+    Add {
+        /// Whose it is: a person, a program
+        name: String,
+        /// What it is good for: viewer (to read scans) or scanner (to ask for them, too)
+        #[arg(long, default_value = "scanner")]
+        role: Role,
+        /// How long it is good, for example 90d [default: for ever]
+        #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+        expires: Option<Duration>,
+    },
+    /// Show what is known of the keys
+    List,
+    /// Revoke a key, at once
+    Revoke {
+        /// Its id, from the list
+        id: String,
+    },
+}
+
+impl From<KeysTask> for keys::Task {
+    fn from(task: KeysTask) -> Self {
+        match task {
+            KeysTask::Add {
+                name,
+                role,
+                expires,
+            } => Self::Add {
+                name,
+                role,
+                expires_in: expires,
+            },
+            KeysTask::List => Self::List,
+            KeysTask::Revoke { id } => Self::Revoke { id },
+        }
     }
 }
 
@@ -144,6 +220,10 @@ async fn main() -> ExitCode {
             listen,
             grpc_listen,
             instance,
+            require_api_key,
+            max_queued,
+            drain,
+            instance_timeout,
             place,
             policy,
         }) => {
@@ -154,7 +234,13 @@ async fn main() -> ExitCode {
                 scan_root,
                 database_url,
                 instance,
-                policy: policy.into(),
+                setup: Setup {
+                    policy: policy.into(),
+                    require_api_key,
+                    max_queued,
+                },
+                drain,
+                instance_timeout,
             };
             serve::serve(options).await.map(|()| ExitCode::SUCCESS)
         }
@@ -171,6 +257,9 @@ async fn main() -> ExitCode {
                 policy: policy.into(),
             };
             oneshot::scan(options).await
+        }
+        Command::Keys(KeysArgs { task, database }) => {
+            keys::keys(&database.url(), task.into()).await
         }
         Command::Doctor(place) => {
             let (scan_root, database_url) = place.split();

@@ -43,7 +43,7 @@ pub async fn scan(options: Options) -> anyhow::Result<ExitCode> {
     // The path is the user's own to choose; what it contains is not: links may not lead out of it.
     let (root, inside) = split(&options.path)?;
     let store = Store::opened(&DatabaseUrl::in_memory(), "shell").await?;
-    let platform = Platform::new(&root, options.policy, &platform::scan_metrics()?, store)?;
+    let platform = Platform::by_itself(&root, options.policy, &platform::scan_metrics()?, store)?;
     let target = platform.target(inside).await?;
 
     let bar = progress_bar();

@@ -4,13 +4,16 @@ use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 use futures_util::Stream;
-use tower_scan_lifecycle::ScanMetrics;
+use tokio::sync::watch;
+use tower_scan_lifecycle::{RejectReason, ScanMeta, ScanMetrics};
 use tracing::Span;
 
 use crate::{
+    assess::{Assessed, Assessor},
+    auth::{Gate, Role},
     follow::follow,
     record::{Failure, ScanRecord, ScanStatus},
-    scan::{Finding, Limits, Policy, ScanRoot, ScanType, Severities, Target, TargetError},
+    scan::{Engine, Limits, Policy, ScanRoot, ScanType, Target, TargetError},
     scanner::{Job, JobError, Scanners, Watch},
     store::Store,
 };
@@ -23,9 +26,33 @@ pub struct Platform {
 
 struct Shared {
     root: Arc<ScanRoot>,
-    policy: Policy,
+    scans: ScanMetrics,
     scanners: Scanners,
     store: Store,
+    gate: Gate,
+    max_queued: u32,
+}
+
+/// How a platform is to be set up.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// When findings block.
+    pub policy: Policy,
+    /// Whether requests need an API key.
+    pub require_api_key: bool,
+    /// How many scans may wait at once.
+    pub max_queued: u32,
+}
+
+impl Default for Setup {
+    /// The default policy, no keys, and 1,000 scans that may wait.
+    fn default() -> Self {
+        Self {
+            policy: Policy::default(),
+            require_api_key: false,
+            max_queued: 1_000,
+        }
+    }
 }
 
 /// Why what a client asks for is not scanned.
@@ -33,6 +60,8 @@ struct Shared {
 pub enum AskError {
     /// The path it gave is not one to be scanned.
     Target(TargetError),
+    /// As many scans wait as may.
+    QueueFull,
     /// The platform itself failed.
     Platform(anyhow::Error),
 }
@@ -41,34 +70,73 @@ impl From<AskError> for anyhow::Error {
     fn from(error: AskError) -> Self {
         match error {
             AskError::Target(error) => Self::new(error),
+            AskError::QueueFull => Self::msg("too many scans wait already"),
             AskError::Platform(error) => error,
         }
     }
 }
 
 impl Platform {
-    /// A platform that scans below `root`.
+    /// A platform that scans below `root`. Scans that have waited stop, and wait again, once `stop` says
+    /// so.
     ///
     /// # Errors
     ///
     /// If `root` is no directory that can be read.
     pub fn new(
         root: &PathBuf,
+        setup: &Setup,
+        scans: &ScanMetrics,
+        store: Store,
+        stop: &watch::Receiver<bool>,
+    ) -> anyhow::Result<Self> {
+        let root = ScanRoot::open(root)
+            .with_context(|| format!("cannot open the scan root {root:?}: give a directory"))?;
+        let assessor = Assessor::new(setup.policy, store.clone());
+        Ok(Self {
+            shared: Arc::new(Shared {
+                root: Arc::new(root),
+                scanners: Scanners::new(scans, Limits::default(), assessor, stop),
+                scans: scans.clone(),
+                gate: Gate::new(setup.require_api_key, scans.clone(), store.clone()),
+                store,
+                max_queued: setup.max_queued,
+            }),
+        })
+    }
+
+    /// A platform for one process's own use: nothing but a policy.
+    ///
+    /// # Errors
+    ///
+    /// See [`new`](Self::new).
+    pub fn by_itself(
+        root: &PathBuf,
         policy: Policy,
         scans: &ScanMetrics,
         store: Store,
     ) -> anyhow::Result<Self> {
-        let root = ScanRoot::open(root)
-            .with_context(|| format!("cannot open the scan root {root:?}: give a directory"))?;
-        let scanners = Scanners::new(scans, Limits::default());
-        Ok(Self {
-            shared: Arc::new(Shared {
-                root: Arc::new(root),
-                policy,
-                scanners,
-                store,
-            }),
-        })
+        let setup = Setup {
+            policy,
+            ..Setup::default()
+        };
+        let (_, never) = watch::channel(false);
+        Self::new(root, &setup, scans, store, &never)
+    }
+
+    /// Who asks for the API keys of requests.
+    pub fn gate(&self) -> &Gate {
+        &self.shared.gate
+    }
+
+    /// What records scans.
+    pub fn scan_metrics(&self) -> &ScanMetrics {
+        &self.shared.scans
+    }
+
+    /// What runs scans.
+    pub(crate) fn scanners(&self) -> &Scanners {
+        &self.shared.scanners
     }
 
     /// Where scans are kept.
@@ -111,25 +179,118 @@ impl Platform {
             .start(&scan)
             .await
             .context("cannot record the start of the scan")?;
-        let unfinished = Unfinished {
-            scan: Some(scan.clone()),
-            store: store.clone(),
-        };
+        let unfinished = Unfinished::new(&scan, store);
         let job = Job {
             id: scan.id.clone(),
             scan_type: scan.scan_type,
             target,
             watch,
+            ticket: None,
         };
-        match self.shared.scanners.run(job).await {
-            Ok(findings) => self.completed(&mut scan, findings),
+        let turn = self.shared.scanners.turn().await;
+        match self.shared.scanners.run(turn, job).await {
+            Ok(assessed) => completed(&mut scan, assessed),
             Err(error) => failed(&mut scan, &error),
         }
-        end(store, &scan)
-            .await
-            .context("cannot record the end of the scan")?;
+        self.record_end(&scan).await?;
         unfinished.defuse();
         Ok(scan)
+    }
+
+    /// Remembers how a scan ended, and its target's first baseline.
+    ///
+    /// # Errors
+    ///
+    /// If the database does not take it.
+    pub(crate) async fn record_end(&self, scan: &ScanRecord) -> anyhow::Result<()> {
+        let store = &self.shared.store;
+        end(store, scan)
+            .await
+            .context("cannot record the end of the scan")?;
+        if scan.status == ScanStatus::Completed && scan.drift.is_none() {
+            // The first of its target: what it found is what is known of it.
+            if let Err(error) = store.set_baseline(scan, false).await {
+                let error = error.as_ref() as &dyn std::error::Error;
+                tracing::error!(
+                    scan_id = scan.id,
+                    error,
+                    "cannot record the target's baseline"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets a scan wait for its turn, and gives it back at once.
+    ///
+    /// # Errors
+    ///
+    /// See [`target`](Self::target), and if too many wait or the database does not take it.
+    pub async fn enqueue_path(
+        &self,
+        scan_type: ScanType,
+        path: String,
+    ) -> Result<ScanRecord, AskError> {
+        // What is wrong with the path the client is to hear now.
+        let target = self.ask_target(scan_type, path).await?;
+        let scan = ScanRecord::queued(scan_type, target.display_path());
+        Span::current().record("scan_id", scan.id.as_str());
+        let Shared {
+            scans,
+            store,
+            max_queued,
+            ..
+        } = &*self.shared;
+        let queued = scans.queue(ScanMeta::new(scan_type.as_str()).id(&scan.id));
+        let written = async {
+            let ticket = serde_json::to_string(&queued.ticket())?;
+            store.enqueue(&scan, &ticket, *max_queued).await
+        };
+        let written = written.await.context("cannot record that the scan waits");
+        match written.map_err(AskError::Platform)? {
+            true => {
+                // From here on it is the store's.
+                drop(queued.into_ticket());
+                Ok(scan)
+            }
+            false => {
+                queued.reject(RejectReason::QueueFull);
+                Err(AskError::QueueFull)
+            }
+        }
+    }
+
+    /// Opens what a client asks to be scanned; what it may not ask for is counted.
+    async fn ask_target(&self, scan_type: ScanType, path: String) -> Result<Target, AskError> {
+        let target = self.target(path).await;
+        target.map_err(|error| {
+            let reason = match &error {
+                TargetError::OutsideRoot { .. } => Some(RejectReason::Forbidden),
+                TargetError::Io { .. } => None,
+                _ => Some(RejectReason::Invalid),
+            };
+            if let Some(reason) = reason {
+                self.shared.scans.reject(scan_type.as_str(), reason);
+            }
+            AskError::Target(error)
+        })
+    }
+
+    /// Makes what a scan found its target's baseline. Gives the scan, or nothing if there is none or it
+    /// has not completed.
+    ///
+    /// # Errors
+    ///
+    /// If the database does not answer.
+    pub async fn approve(&self, id: &str) -> anyhow::Result<Approval> {
+        let Some(scan) = self.find(id).await? else {
+            return Ok(Approval::Absent);
+        };
+        if scan.status != ScanStatus::Completed {
+            return Ok(Approval::NotCompleted(scan.status));
+        }
+        self.store().set_baseline(&scan, true).await?;
+        Ok(Approval::Approved(Box::new(scan)))
     }
 
     /// Scans what a client asks for.
@@ -144,7 +305,7 @@ impl Platform {
         scan_type: ScanType,
         path: String,
     ) -> Result<ScanRecord, AskError> {
-        let target = self.target(path).await.map_err(AskError::Target)?;
+        let target = self.ask_target(scan_type, path).await?;
         let scan = ScanRecord::start(scan_type, target.display_path());
         Span::current().record("scan_id", scan.id.as_str());
         let scan = self.scan(scan, target, None).await;
@@ -178,13 +339,25 @@ impl Platform {
         let found = self.find(id).await?;
         Ok(found.map(|now| follow(now, changes, self.store().clone())))
     }
+}
 
-    fn completed(&self, scan: &mut ScanRecord, findings: Vec<Finding>) {
-        scan.status = ScanStatus::Completed;
-        scan.severities = Severities::of(&findings);
-        scan.findings = findings;
-        scan.passed = Some(self.shared.policy.passed(&scan.severities));
-    }
+/// What became of a baseline.
+#[derive(Debug)]
+pub enum Approval {
+    /// The scan's findings are its target's baseline now.
+    Approved(Box<ScanRecord>),
+    /// The scan has no findings yet, or never will.
+    NotCompleted(ScanStatus),
+    /// There is no such scan.
+    Absent,
+}
+
+pub(crate) fn completed(scan: &mut ScanRecord, assessed: Assessed) {
+    scan.status = ScanStatus::Completed;
+    scan.severities = assessed.severities;
+    scan.findings = assessed.findings;
+    scan.passed = Some(assessed.passed);
+    scan.drift = assessed.drift;
 }
 
 async fn end(store: &Store, scan: &ScanRecord) -> anyhow::Result<()> {
@@ -197,10 +370,20 @@ async fn end(store: &Store, scan: &ScanRecord) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn failed(scan: &mut ScanRecord, error: &JobError) {
+pub(crate) fn failed(scan: &mut ScanRecord, error: &JobError) {
     scan.status = match error {
         JobError::TimedOut(_) => ScanStatus::TimedOut,
-        _ => ScanStatus::Failed,
+        JobError::Interrupted => ScanStatus::Cancelled,
+        JobError::Scan(_) | JobError::Target(_) | JobError::Panicked(_) => ScanStatus::Failed,
+        JobError::Platform(error) => {
+            let error = error.as_ref() as &dyn std::error::Error;
+            tracing::error!(
+                scan_id = scan.id,
+                error,
+                "the scan failed with the platform"
+            );
+            ScanStatus::Failed
+        }
     };
     scan.error = Some(Failure {
         code: error.code().to_owned(),
@@ -209,13 +392,20 @@ fn failed(scan: &mut ScanRecord, error: &JobError) {
 }
 
 /// Remembers a scan as cancelled if it is dropped before its end.
-struct Unfinished {
+pub(crate) struct Unfinished {
     scan: Option<ScanRecord>,
     store: Store,
 }
 
 impl Unfinished {
-    fn defuse(mut self) {
+    pub(crate) fn new(scan: &ScanRecord, store: &Store) -> Self {
+        Self {
+            scan: Some(scan.clone()),
+            store: store.clone(),
+        }
+    }
+
+    pub(crate) fn defuse(mut self) {
         self.scan = None;
     }
 }
@@ -242,12 +432,15 @@ impl Drop for Unfinished {
     }
 }
 
-/// The types that scans are recorded with.
+/// What scans are recorded with.
 ///
 /// # Errors
 ///
-/// If one of them is no value for a label.
+/// If a type or an engine is no value for a label.
 pub fn scan_metrics() -> anyhow::Result<ScanMetrics> {
-    let scans = ScanMetrics::builder().types(ScanType::ALL.map(ScanType::as_str));
+    let scans = ScanMetrics::builder()
+        .types(ScanType::ALL.map(ScanType::as_str))
+        .engines(Engine::ALL.map(Engine::as_str))
+        .roles(Role::ALL.map(Role::as_str));
     Ok(scans.build()?)
 }

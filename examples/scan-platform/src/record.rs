@@ -4,12 +4,17 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::scan::{Finding, ScanType, Severities};
+use crate::{
+    assess::Drift,
+    scan::{Finding, ScanType, Severities},
+};
 
 /// Where a scan stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScanStatus {
+    /// It waits for its turn.
+    Queued,
     /// It runs.
     InProgress,
     /// It ran to its end; `passed` says what the policy made of it.
@@ -26,12 +31,18 @@ impl ScanStatus {
     /// The word that clients and the database see.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Queued => "queued",
             Self::InProgress => "in_progress",
             Self::Completed => "completed",
             Self::Failed => "failed",
             Self::TimedOut => "timed_out",
             Self::Cancelled => "cancelled",
         }
+    }
+
+    /// Whether the scan will not change any more.
+    pub const fn is_end(self) -> bool {
+        !matches!(self, Self::Queued | Self::InProgress)
     }
 }
 
@@ -60,6 +71,10 @@ pub struct ScanRecord {
     pub severities: Severities,
     /// What was found, the most severe first.
     pub findings: Vec<Finding>,
+    /// How the findings differ from the target's baseline; `null` unless the scan completed and the
+    /// target has one.
+    #[serde(default)]
+    pub drift: Option<Drift>,
     /// What was scanned, relative to the scan root.
     pub path: String,
     /// When the scan was asked for: RFC 3339, UTC.
@@ -71,6 +86,14 @@ pub struct ScanRecord {
 }
 
 impl ScanRecord {
+    /// A scan that waits from now on.
+    pub fn queued(scan_type: ScanType, path: &str) -> Self {
+        Self {
+            status: ScanStatus::Queued,
+            ..Self::start(scan_type, path)
+        }
+    }
+
     /// A scan that starts now.
     pub fn start(scan_type: ScanType, path: &str) -> Self {
         Self {
@@ -80,6 +103,7 @@ impl ScanRecord {
             passed: None,
             severities: Severities::default(),
             findings: Vec::new(),
+            drift: None,
             path: path.to_owned(),
             created_at: SystemTime::now(),
             error: None,

@@ -11,17 +11,20 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::{
     BoxError, Service, ServiceBuilder, ServiceExt as _,
-    limit::ConcurrencyLimit,
     timeout::{Timeout, error::Elapsed},
     util::BoxCloneSyncService,
 };
-use tower_scan_lifecycle::{Outcome, ScanLayer, ScanMeta, ScanMetrics, ScanReport};
-use tracing::Span;
+use tower_scan_lifecycle::{
+    EngineStatus, Failure, FailureReason, Outcome, ScanContext, ScanLayer, ScanMeta, ScanMetrics,
+    Ticket,
+};
 
-use crate::scan::{
-    self, Finding, Limits, Progress, ScanError, ScanType, Severities, Severity, Target,
+use crate::{
+    assess::{Assessed, Assessor},
+    scan::{self, EngineEnd, Limits, Progress, ScanError, ScanType, Target, TargetError},
 };
 
 /// How long a scan may take: the platform's own promise for each type.
@@ -45,6 +48,8 @@ pub struct Job {
     pub target: Target,
     /// Who watches it, if anybody.
     pub watch: Option<Watch>,
+    /// What it waited with, if it did. Told to stop, such a scan can wait again.
+    pub ticket: Option<Ticket>,
 }
 
 /// Why a scan has no findings.
@@ -52,10 +57,16 @@ pub struct Job {
 pub enum JobError {
     /// The scanner said so.
     Scan(ScanError),
+    /// What was to be scanned is not there any more.
+    Target(TargetError),
     /// The scanner took longer than its type may.
     TimedOut(Duration),
-    /// The scanner panicked, or the process is going down.
-    Broken(String),
+    /// The scanner panicked.
+    Panicked(String),
+    /// The platform itself failed.
+    Platform(anyhow::Error),
+    /// The platform is going down, and the scan can wait for the next.
+    Interrupted,
 }
 
 impl JobError {
@@ -63,8 +74,10 @@ impl JobError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Scan(error) => error.code(),
+            Self::Target(error) => error.code(),
             Self::TimedOut(_) => "timed_out",
-            Self::Broken(_) => "internal",
+            Self::Panicked(_) | Self::Platform(_) => "internal",
+            Self::Interrupted => "interrupted",
         }
     }
 }
@@ -73,8 +86,11 @@ impl std::fmt::Display for JobError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Scan(error) => error.fmt(f),
+            Self::Target(error) => error.fmt(f),
             Self::TimedOut(after) => write!(f, "the scan did not end within {} s", after.as_secs()),
-            Self::Broken(why) => write!(f, "the scanner broke: {why}"),
+            Self::Panicked(why) => write!(f, "the scanner broke: {why}"),
+            Self::Platform(_) => f.write_str("the platform failed; its log says why"),
+            Self::Interrupted => f.write_str("the platform was told to stop"),
         }
     }
 }
@@ -83,6 +99,8 @@ impl std::error::Error for JobError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Scan(error) => error.source(),
+            Self::Target(error) => error.source(),
+            Self::Platform(error) => Some(error.as_ref()),
             _ => None,
         }
     }
@@ -93,32 +111,50 @@ impl std::error::Error for JobError {
 pub struct Scanners {
     mcp: Scanner,
     model: Scanner,
+    turns: Arc<Semaphore>,
 }
 
-type Scanner = BoxCloneSyncService<Job, Vec<Finding>, BoxError>;
+type Scanner = BoxCloneSyncService<Job, Assessed, BoxError>;
+
+/// A scan's right to run now.
+pub type Turn = OwnedSemaphorePermit;
 
 impl Scanners {
-    /// Scanners whose scans `scans` records.
-    pub fn new(scans: &ScanMetrics, limits: Limits) -> Self {
+    /// Scanners whose scans `scans` records. Those that have waited stop once `stop` says so.
+    pub fn new(
+        scans: &ScanMetrics,
+        limits: Limits,
+        assessor: Assessor,
+        stop: &watch::Receiver<bool>,
+    ) -> Self {
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
-        let permits = Arc::new(tokio::sync::Semaphore::new(at_once));
         let limits = Arc::new(limits);
         let scanner = |scan_type| {
-            // From the outside in: wait for a turn, start the scan's clock, watch its deadline, run it.
+            // From the outside in: start the scan's clock, watch its deadline, run it.
             let service = ServiceBuilder::new()
                 .layer(ScanLayer::new(scans.clone(), describe).outcome(judge))
                 .layer_fn(|inner| Timeout::new(inner, deadline(scan_type)))
                 .service(Engine {
                     limits: Arc::clone(&limits),
+                    assessor: assessor.clone(),
+                    stop: stop.clone(),
                 });
-            BoxCloneSyncService::new(ConcurrencyLimit::with_semaphore(
-                service,
-                Arc::clone(&permits),
-            ))
+            BoxCloneSyncService::new(service)
         };
         Self {
             mcp: scanner(ScanType::Mcp),
             model: scanner(ScanType::Model),
+            turns: Arc::new(Semaphore::new(at_once)),
+        }
+    }
+
+    /// Waits for a turn.
+    pub async fn turn(&self) -> Turn {
+        let turns = Arc::clone(&self.turns);
+        match turns.acquire_owned().await {
+            Ok(turn) => turn,
+            // It is never closed.
+            Err(_) => std::future::pending().await,
         }
     }
 
@@ -127,88 +163,121 @@ impl Scanners {
     /// # Errors
     ///
     /// See [`JobError`].
-    pub async fn run(&self, job: Job) -> Result<Vec<Finding>, JobError> {
+    pub async fn run(&self, turn: Turn, job: Job) -> Result<Assessed, JobError> {
         let scan_type = job.scan_type;
         let scanner = match scan_type {
             ScanType::Mcp => &self.mcp,
             ScanType::Model => &self.model,
         };
-        scanner.clone().oneshot(job).await.map_err(|error| {
+        let result = scanner.clone().oneshot(job).await;
+        drop(turn);
+        result.map_err(|error| {
             if error.is::<Elapsed>() {
                 return JobError::TimedOut(deadline(scan_type));
             }
             match error.downcast::<JobError>() {
                 Ok(error) => *error,
-                Err(error) => JobError::Broken(error.to_string()),
+                Err(error) => JobError::Platform(anyhow::Error::from_boxed(error)),
             }
         })
     }
 }
 
 fn describe(job: &Job) -> Option<ScanMeta> {
-    let meta = ScanMeta::new(job.scan_type.as_str())
-        .id(&job.id)
-        .target(job.target.display_path());
-    Some(meta)
+    let meta = match &job.ticket {
+        Some(ticket) => ticket.clone().into_meta(),
+        None => ScanMeta::new(job.scan_type.as_str()),
+    };
+    Some(meta.id(&job.id).target(job.target.display_path()))
 }
 
-fn judge(result: Result<&Vec<Finding>, &BoxError>) -> Outcome {
-    match result {
-        Ok(findings) => Outcome::Completed(report(&Severities::of(findings))),
-        Err(error) if error.is::<Elapsed>() => Outcome::TimedOut,
-        Err(error) => Outcome::failed(error.as_ref()),
+fn judge(result: Result<&Assessed, &BoxError>) -> Outcome {
+    let error = match result {
+        Ok(assessed) => return Outcome::Completed(assessed.report()),
+        Err(error) if error.is::<Elapsed>() => return Outcome::TimedOut,
+        Err(error) => error,
+    };
+    match error.downcast_ref() {
+        Some(JobError::Interrupted) => Outcome::Retry,
+        Some(JobError::Panicked(why)) => {
+            Outcome::Failed(Failure::new(FailureReason::Panic).message(why.clone()))
+        }
+        _ => Outcome::failed(error.as_ref()),
     }
 }
 
-fn report(found: &Severities) -> ScanReport {
-    found
-        .iter()
-        .fold(ScanReport::new(), |report, (severity, count)| {
-            let severity = match severity {
-                Severity::Critical => tower_scan_lifecycle::Severity::Critical,
-                Severity::High => tower_scan_lifecycle::Severity::High,
-                Severity::Medium => tower_scan_lifecycle::Severity::Medium,
-                Severity::Low => tower_scan_lifecycle::Severity::Low,
-                Severity::Info => tower_scan_lifecycle::Severity::Info,
-            };
-            report.findings(severity, count)
-        })
-}
-
-/// Runs the synchronous engine on a blocking thread.
+/// Runs the synchronous engine on a blocking thread, and assesses what it found.
 #[derive(Clone)]
 struct Engine {
     limits: Arc<Limits>,
+    assessor: Assessor,
+    stop: watch::Receiver<bool>,
 }
 
 impl Service<Job> for Engine {
-    type Response = Vec<Finding>;
+    type Response = Assessed;
     type Error = JobError;
-    type Future = Pin<Box<dyn Future<Output = Result<Vec<Finding>, JobError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Assessed, JobError>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), JobError>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, job: Job) -> Self::Future {
-        let limits = Arc::clone(&self.limits);
-        // The layer calls this in the scan's span; the blocking thread works in it, too.
-        let span = Span::current();
+        let Self {
+            limits,
+            assessor,
+            mut stop,
+        } = self.clone();
+        // The layer calls this within the scan; the blocking thread works within it, too.
+        let scan = ScanContext::current();
         Box::pin(async move {
+            let (scan_type, path) = (job.scan_type, job.target.display_path().to_owned());
+            let can_wait = job.ticket.is_some();
             let cancel = CancelOnDrop::default();
             let flag = Arc::clone(&cancel.0);
-            let scan = move || span.in_scope(|| run(&job, &limits, &flag));
-            match tokio::task::spawn_blocking(scan).await {
-                Ok(result) => result.map_err(JobError::Scan),
-                Err(error) => Err(JobError::Broken(error.to_string())),
-            }
+            let running = tokio::task::spawn_blocking(move || match scan {
+                Some(scan) => scan
+                    .clone()
+                    .in_scope(|| run(&job, &limits, &flag, Some(&scan))),
+                None => run(&job, &limits, &flag, None),
+            });
+            let told_to_stop = async {
+                // An error says that nobody can tell any more.
+                if !can_wait || stop.wait_for(|stop| *stop).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            };
+            let findings = tokio::select! {
+                ended = running => match ended {
+                    Ok(result) => result.map_err(JobError::Scan)?,
+                    Err(error) => return Err(JobError::Panicked(error.to_string())),
+                },
+                () = told_to_stop => return Err(JobError::Interrupted),
+            };
+            let assessed = assessor.assess(scan_type, &path, findings).await;
+            assessed.map_err(JobError::Platform)
         })
     }
 }
 
-fn run(job: &Job, limits: &Limits, cancel: &AtomicBool) -> Result<Vec<Finding>, ScanError> {
+fn run(
+    job: &Job,
+    limits: &Limits,
+    cancel: &AtomicBool,
+    scan: Option<&ScanContext>,
+) -> Result<Vec<scan::Finding>, ScanError> {
     tracing::info!(bytes = job.target.size(), "scan started");
-    let progress = Progress::new().with_cancel(cancel);
+    let engines = |engine: scan::Engine, end: EngineEnd| {
+        let Some(scan) = scan else { return };
+        let status = match end {
+            EngineEnd::Completed => EngineStatus::Completed,
+            EngineEnd::Failed => EngineStatus::Failed,
+            EngineEnd::Skipped => EngineStatus::Skipped,
+        };
+        scan.engine_ended(engine.as_str(), status);
+    };
+    let progress = Progress::new().with_cancel(cancel).with_engines(&engines);
     match &job.watch {
         None => scan::scan(job.scan_type, &job.target, limits, &progress),
         Some(watch) => {

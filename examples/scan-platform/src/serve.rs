@@ -6,15 +6,14 @@ use anyhow::Context as _;
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
-    api, grpc,
-    platform::{self, Platform},
-    scan::Policy,
+    api, background, grpc,
+    platform::{self, Platform, Setup},
     store::{DatabaseUrl, Store},
     telemetry,
 };
 
-/// How long requests may take to finish once the process is told to stop.
-const DRAIN: Duration = Duration::from_secs(30);
+/// How long scans that wait again may take to be recorded, after that.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// What to serve, and where.
 #[derive(Debug)]
@@ -30,8 +29,12 @@ pub struct Options {
     /// What this instance is called among those that share the database; by default after the machine
     /// and the port.
     pub instance: Option<String>,
-    /// When findings block.
-    pub policy: Policy,
+    /// Policy, keys and limits.
+    pub setup: Setup,
+    /// How long requests and scans may take to finish once the process is told to stop.
+    pub drain: Duration,
+    /// How long an instance may say nothing before others take it for dead.
+    pub instance_timeout: Duration,
 }
 
 /// Serves until the process is told to stop, by SIGINT or SIGTERM.
@@ -47,14 +50,16 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
     let store = Store::new(&options.database_url, &instance)?;
     let exporter = telemetry::install_exporter(&scans, &store)?;
     store.open().await?;
-    let abandoned = store.end_abandoned().await?;
-    if !abandoned.is_empty() {
-        tracing::warn!(
-            abandoned = abandoned.len(),
-            "ended scans that an earlier process left running"
-        );
-    }
-    let platform = Platform::new(&options.scan_root, options.policy, &scans, store.clone())?;
+    let (interrupt, interrupted) = watch::channel(false);
+    let platform = Platform::new(
+        &options.scan_root,
+        &options.setup,
+        &scans,
+        store.clone(),
+        &interrupted,
+    )?;
+    store.beat().await?;
+    background::end_abandoned(&platform, &instance).await?;
     let (grpc_listener, grpc_address) = match options.grpc_listen {
         Some(address) => Some(listen(address, "--grpc-listen").await?),
         None => None,
@@ -72,10 +77,11 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
     let app = api::router(platform.clone(), &exporter)
         .into_make_service_with_connect_info::<SocketAddr>();
     let (stop, stopped) = watch::channel(());
+    let drain = options.drain;
     let told_to_stop = async move {
         shutdown_signal().await;
         tracing::info!(
-            seconds = DRAIN.as_secs(),
+            seconds = drain.as_secs(),
             "told to stop: finishing what runs"
         );
         drop(stop);
@@ -86,7 +92,7 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
     };
     let grpc = async {
         match grpc_listener {
-            Some(listener) => grpc::serve(platform, listener, stopped.clone()).await,
+            Some(listener) => grpc::serve(platform.clone(), listener, stopped.clone()).await,
             None => Ok(()),
         }
     };
@@ -94,11 +100,23 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
         let mut stopped = stopped.clone();
         // An error tells that the sender is gone, which is the signal.
         while stopped.changed().await.is_ok() {}
-        tokio::time::sleep(DRAIN).await;
+        tokio::time::sleep(drain).await;
+        // Scans that have waited can wait again; requests cannot.
+        interrupt.send_replace(true);
+        tokio::time::sleep(LAST_WORDS).await;
     };
+    let queue = background::run(platform.clone(), stopped.clone());
+    let queue = async { anyhow::Ok(queue.await) };
+    let timeout = options.instance_timeout;
+    let watch = tokio::spawn(background::keep_watch(platform.clone(), timeout));
     tokio::select! {
-        served = async { tokio::try_join!(http, grpc) } => drop(served?),
+        served = async { tokio::try_join!(http, grpc, queue) } => drop(served?),
         () = drained => tracing::warn!("some requests did not finish in time"),
+    }
+    watch.abort();
+    if let Err(error) = store.forget(&instance).await {
+        let error = error.as_ref() as &dyn std::error::Error;
+        tracing::warn!(error, "cannot say that this instance has ended");
     }
     store.close().await;
     tracing::info!("stopped");

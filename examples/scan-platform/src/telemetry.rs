@@ -83,12 +83,12 @@ pub fn exporter(scans: &ScanMetrics) -> anyhow::Result<ExporterBuilder> {
         .specs(request_metrics().specs())
         .specs(rpc_metrics()?.specs())
         .specs(scans.specs())
-        .specs(store::specs())
         .collector(collector_fn("scans", {
             // The ages of the oldest scans rise between starts and ends, too.
             let scans = scans.clone();
             move |_| scans.refresh()
         }))
+        .specs(store::specs())
         .specs(tower_json_logging::specs())
         .exemplars_from_spans()
         .collector(ProcessCollector::new())

@@ -10,6 +10,10 @@ pub struct Answer {
     pub status: u16,
     /// The header `x-request-id`, or nothing.
     pub request_id: String,
+    /// The header `location`, or nothing.
+    pub location: String,
+    /// The header `www-authenticate`, or nothing.
+    pub www_authenticate: String,
     /// The whole body.
     pub text: String,
 }
@@ -21,11 +25,16 @@ impl Answer {
     }
 
     fn read(mut response: Response<Body>) -> Self {
-        let request_id = response.headers().get("x-request-id");
-        let request_id = request_id
-            .and_then(|id| id.to_str().ok())
-            .unwrap_or_default()
-            .to_owned();
+        let header = |name: &str| {
+            let value = response.headers().get(name);
+            value
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let request_id = header("x-request-id");
+        let location = header("location");
+        let www_authenticate = header("www-authenticate");
         let text = response
             .body_mut()
             .with_config()
@@ -34,6 +43,8 @@ impl Answer {
         Self {
             status: response.status().as_u16(),
             request_id,
+            location,
+            www_authenticate,
             text: text.expect("the body is UTF-8"),
         }
     }

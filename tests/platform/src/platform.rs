@@ -140,6 +140,14 @@ impl Platform {
         post(&url, json!({ "path": path }))
     }
 
+    /// Asks for such a scan in the background, and gives its id.
+    pub fn scan_later(&self, kind: &str, path: &str) -> String {
+        let url = format!("{}/api/v1/{kind}/scans", self.url);
+        let answer = post(&url, json!({"path": path, "background": true}));
+        assert_eq!(answer.status, 202, "{answer:?}");
+        answer.json()["id"].as_str().expect("it is text").to_owned()
+    }
+
     /// What `path` of its interface answers to a `GET`.
     pub fn get(&self, path: &str) -> Answer {
         get(&format!("{}{path}", self.url))

@@ -3,12 +3,12 @@
 use axum::{
     Json,
     extract::rejection::{JsonRejection, QueryRejection},
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header::WWW_AUTHENTICATE},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 
-use crate::{platform::AskError, record::Failure, scan::TargetError};
+use crate::{auth::Refusal, platform::AskError, record::Failure, scan::TargetError};
 
 /// An error that a client gets.
 #[derive(Debug)]
@@ -37,13 +37,15 @@ struct Body {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (
-            self.status,
-            Json(Body {
-                error: self.failure,
-            }),
-        )
-            .into_response()
+        let body = Json(Body {
+            error: self.failure,
+        });
+        let mut response = (self.status, body).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            let how = HeaderValue::from_static("ApiKey header=\"X-API-Key\"");
+            response.headers_mut().insert(WWW_AUTHENTICATE, how);
+        }
+        response
     }
 }
 
@@ -64,8 +66,23 @@ impl From<AskError> for ApiError {
     fn from(error: AskError) -> Self {
         match error {
             AskError::Target(error) => error.into(),
+            AskError::QueueFull => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "queue_full",
+                "too many scans wait already: ask again later",
+            ),
             AskError::Platform(error) => error.into(),
         }
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal {
+            Refusal::Missing | Refusal::Expired => StatusCode::UNAUTHORIZED,
+            Refusal::Invalid | Refusal::Revoked | Refusal::Forbidden => StatusCode::FORBIDDEN,
+        };
+        Self::new(status, refusal.code(), refusal.to_string())
     }
 }
 

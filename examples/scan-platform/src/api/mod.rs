@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, State},
+    extract::{DefaultBodyLimit, Request, State},
     http::{Method, StatusCode, Uri},
-    routing::{get, post},
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+    routing::{get, post, put},
 };
 use serde_json::{Value, json};
 use tower::ServiceBuilder;
@@ -23,7 +25,11 @@ use tower_metrics_exporter::Exporter;
 use tower_observe::ObserveLayer;
 
 use self::error::ApiError;
-use crate::{platform::Platform, telemetry};
+use crate::{
+    auth::{GateError, Role},
+    platform::Platform,
+    telemetry,
+};
 
 /// A request body is a path and its quotes.
 pub(crate) const MAX_BODY_BYTES: usize = 64 << 10;
@@ -49,8 +55,7 @@ pub fn router(platform: Platform, exporter: &Exporter) -> Router {
         ))
         .layer(CompressionLayer::new())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
-    Router::new()
-        .route("/api/v1/health", get(health))
+    let guarded = Router::new()
         .route("/api/v1/mcp/scans", post(scans::start_mcp))
         .route("/api/v1/models/scans", post(scans::start_model))
         .route("/api/v1/scans", get(scans::list))
@@ -60,11 +65,33 @@ pub fn router(platform: Platform, exporter: &Exporter) -> Router {
             "/api/v1/scans/{id}/status/stream",
             get(scans::status_stream),
         )
+        .route("/api/v1/scans/{id}/baseline", put(scans::approve))
+        .route_layer(from_fn_with_state(platform.clone(), ask_for_key));
+    Router::new()
+        .merge(guarded)
+        .route("/api/v1/health", get(health))
         .route_service("/metrics", exporter.service())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(layers)
         .with_state(platform)
+}
+
+/// Reading is for every key, anything else for some.
+async fn ask_for_key(
+    State(platform): State<Platform>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let needs = match request.method() {
+        &Method::GET | &Method::HEAD => Role::Viewer,
+        _ => Role::Scanner,
+    };
+    match platform.gate().pass(request.headers(), needs).await {
+        Ok(()) => Ok(next.run(request).await),
+        Err(GateError::Refused(refusal)) => Err(refusal.into()),
+        Err(GateError::Platform(error)) => Err(error.into()),
+    }
 }
 
 async fn health(State(platform): State<Platform>) -> (StatusCode, Json<Value>) {

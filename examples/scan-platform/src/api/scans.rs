@@ -6,15 +6,18 @@ use axum::{
         Path, Query, State,
         rejection::{JsonRejection, QueryRejection},
     },
-    http::StatusCode,
-    response::sse::{Event, KeepAlive, Sse},
+    http::{StatusCode, header::LOCATION},
+    response::{
+        IntoResponse as _, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
 };
 use futures_util::{Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
 
 use super::error::ApiError;
 use crate::{
-    platform::Platform,
+    platform::{Approval, Platform},
     record::{ScanRecord, ScanStatus},
     scan::ScanType,
     store::MAX_LIST,
@@ -25,21 +28,25 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct NewScan {
     path: String,
+    /// Whether the scan is to wait for its turn, and the client not for the scan.
+    #[serde(default)]
+    background: bool,
 }
 
-/// Starts a scan of MCP client configurations, and answers at its end.
+/// Starts a scan of MCP client configurations, and answers at its end; one in the background is answered
+/// at once.
 pub async fn start_mcp(
     state: State<Platform>,
     body: Result<Json<NewScan>, JsonRejection>,
-) -> Result<Json<ScanRecord>, ApiError> {
+) -> Result<Response, ApiError> {
     start(ScanType::Mcp, state, body).await
 }
 
-/// Starts a scan of model files, and answers at its end.
+/// As [`start_mcp`], of model files.
 pub async fn start_model(
     state: State<Platform>,
     body: Result<Json<NewScan>, JsonRejection>,
-) -> Result<Json<ScanRecord>, ApiError> {
+) -> Result<Response, ApiError> {
     start(ScanType::Model, state, body).await
 }
 
@@ -47,9 +54,34 @@ async fn start(
     scan_type: ScanType,
     State(platform): State<Platform>,
     body: Result<Json<NewScan>, JsonRejection>,
+) -> Result<Response, ApiError> {
+    let Json(NewScan { path, background }) = body?;
+    if !background {
+        let scan = platform.scan_path(scan_type, path).await?;
+        return Ok(Json(scan).into_response());
+    }
+    let scan = platform.enqueue_path(scan_type, path).await?;
+    let place = [(LOCATION, format!("/api/v1/scans/{}", scan.id))];
+    Ok((StatusCode::ACCEPTED, place, Json(scan)).into_response())
+}
+
+/// Makes what a scan found its target's baseline: what later scans of the target are compared with.
+pub async fn approve(
+    State(platform): State<Platform>,
+    Path(id): Path<String>,
 ) -> Result<Json<ScanRecord>, ApiError> {
-    let Json(NewScan { path }) = body?;
-    Ok(Json(platform.scan_path(scan_type, path).await?))
+    match platform.approve(&id).await? {
+        Approval::Approved(scan) => Ok(Json(*scan)),
+        Approval::Absent => Err(absent(&id)),
+        Approval::NotCompleted(status) => Err(ApiError::new(
+            StatusCode::CONFLICT,
+            "not_completed",
+            format!(
+                "the scan is {}: only a completed one can be a baseline",
+                status.as_str()
+            ),
+        )),
+    }
 }
 
 /// Which scans a list shows.
@@ -123,7 +155,8 @@ pub async fn status(
     Ok(Json(StatusOnly::of(&find(&platform, &id).await?)))
 }
 
-/// Where one scan stands, as server-sent events: one now, and one at its end, which ends the stream.
+/// Where one scan stands, as server-sent events: one now, and
+/// one after each change, until its end ends the stream.
 ///
 /// Each is an event `status` with the data that [`status`] answers.
 pub async fn status_stream(

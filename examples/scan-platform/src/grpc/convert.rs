@@ -6,6 +6,8 @@ use tonic::Status;
 
 use super::proto;
 use crate::{
+    assess::Drift,
+    auth::Refusal,
     platform::AskError,
     record::{Failure, ScanRecord, ScanStatus},
     scan::{Finding, ScanType, Severities, Severity, TargetError},
@@ -15,6 +17,9 @@ use crate::{
 pub(super) fn status(error: AskError) -> Status {
     match error {
         AskError::Target(TargetError::Io { .. }) | AskError::Platform(_) => internal(error.into()),
+        AskError::QueueFull => {
+            Status::resource_exhausted("too many scans wait already: ask again later")
+        }
         AskError::Target(error) => {
             let message = error.to_string();
             match error {
@@ -24,6 +29,14 @@ pub(super) fn status(error: AskError) -> Status {
                 _ => Status::invalid_argument(message),
             }
         }
+    }
+}
+
+/// The error of a request whose API key is not let through.
+pub(super) fn refused(refusal: Refusal) -> Status {
+    match refusal {
+        Refusal::Forbidden => Status::permission_denied(refusal.to_string()),
+        _ => Status::unauthenticated(refusal.to_string()),
     }
 }
 
@@ -67,6 +80,7 @@ impl From<ScanRecord> for proto::Scan {
             path: scan.path,
             created_at: Some(timestamp(scan.created_at)),
             error: scan.error.map(Into::into),
+            drift: scan.drift.map(Into::into),
         }
     }
 }
@@ -84,6 +98,7 @@ impl From<ScanRecord> for proto::ScanStatus {
 impl From<ScanStatus> for proto::Status {
     fn from(status: ScanStatus) -> Self {
         match status {
+            ScanStatus::Queued => Self::Queued,
             ScanStatus::InProgress => Self::InProgress,
             ScanStatus::Completed => Self::Completed,
             ScanStatus::Failed => Self::Failed,
@@ -128,6 +143,16 @@ impl From<Failure> for proto::Failure {
         Self {
             code: failure.code,
             message: failure.message,
+        }
+    }
+}
+
+impl From<Drift> for proto::Drift {
+    fn from(drift: Drift) -> Self {
+        Self {
+            baseline: drift.baseline,
+            added: drift.added,
+            removed: drift.removed,
         }
     }
 }

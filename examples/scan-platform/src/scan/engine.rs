@@ -9,7 +9,7 @@ use super::error::ScanError;
 use super::finding::{Finding, Severity};
 use super::kind::ScanType;
 use super::limits::Limits;
-use super::progress::Progress;
+use super::progress::{Engine, EngineEnd, Progress};
 use super::report::Report;
 use super::source::Context;
 use super::target::{Opened, Target, TargetError};
@@ -82,7 +82,22 @@ fn scan_file(
     report: &mut Report,
 ) -> Result<Verdict, ScanError> {
     match kind {
-        ScanType::Mcp => mcp::scan_file(candidate, context, report),
+        ScanType::Mcp => {
+            let scanned = mcp::scan_file(candidate, context, report);
+            let end = match &scanned {
+                Ok(Verdict::Scanned) => Some(EngineEnd::Completed),
+                Err(ScanError::TooLarge { .. }) => Some(EngineEnd::Skipped),
+                Err(ScanError::Unparseable { .. } | ScanError::Io { .. }) => {
+                    Some(EngineEnd::Failed)
+                }
+                Ok(Verdict::SomethingElse) | Err(ScanError::Cancelled) => None,
+            };
+            if let Some(end) = end {
+                context.progress.engine_ended(Engine::Mcp, end);
+            }
+            scanned
+        }
+        // Which of its engines runs is seen from the file.
         ScanType::Model => model::scan_file(candidate, context, report),
     }
 }

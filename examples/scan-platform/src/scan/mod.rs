@@ -36,5 +36,5 @@ pub use finding::{Finding, Severities, Severity};
 pub use kind::{ScanType, UnknownScanType};
 pub use limits::Limits;
 pub use policy::Policy;
-pub use progress::{Progress, Step};
+pub use progress::{Engine, EngineEnd, Progress, Step};
 pub use target::{ScanRoot, Target, TargetError};

@@ -13,8 +13,57 @@ use super::error::ScanError;
 pub struct Progress<'a> {
     cancel: Option<&'a AtomicBool>,
     observer: Option<&'a (dyn Fn(&Step<'_>) + Sync)>,
+    engines: Option<&'a (dyn Fn(Engine, EngineEnd) + Sync)>,
     done: AtomicU64,
     total: AtomicU64,
+}
+
+/// What reads a file: a scanner of one format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// MCP client configurations.
+    Mcp,
+    /// NumPy arrays.
+    Npy,
+    /// Pickles.
+    Pickle,
+    /// Safetensors.
+    Safetensors,
+    /// Checkpoints that are zip archives.
+    Zip,
+}
+
+impl Engine {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Mcp,
+        Self::Npy,
+        Self::Pickle,
+        Self::Safetensors,
+        Self::Zip,
+    ];
+
+    /// `mcp`, `npy`, `pickle`, `safetensors` or `zip`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mcp => "mcp",
+            Self::Npy => "npy",
+            Self::Pickle => "pickle",
+            Self::Safetensors => "safetensors",
+            Self::Zip => "zip",
+        }
+    }
+}
+
+/// How an engine's run on one file ended. The scan may go on with other files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineEnd {
+    /// It read the whole file.
+    Completed,
+    /// It could not.
+    Failed,
+    /// It did not try: the file is beyond a limit.
+    Skipped,
 }
 
 /// One report of a [`Progress`]: when a file is opened, and after each mebibyte read from it.
@@ -46,6 +95,19 @@ impl<'a> Progress<'a> {
     pub fn with_observer(mut self, observer: &'a (dyn Fn(&Step<'_>) + Sync)) -> Self {
         self.observer = Some(observer);
         self
+    }
+
+    /// Calls `engines` on the scanning thread when an engine is done with a file. Unset by default.
+    #[must_use]
+    pub fn with_engines(mut self, engines: &'a (dyn Fn(Engine, EngineEnd) + Sync)) -> Self {
+        self.engines = Some(engines);
+        self
+    }
+
+    pub(super) fn engine_ended(&self, engine: Engine, end: EngineEnd) {
+        if let Some(engines) = self.engines {
+            engines(engine, end);
+        }
     }
 
     /// Bytes done, over all files.

@@ -3,7 +3,10 @@
 //! The statements are the same for both: what sqlx's `Any` can carry (text and whole numbers), with
 //! `$1` for values and `ON CONFLICT` for rows that may be there.
 
+mod baselines;
+mod keys;
 mod queries;
+mod queue;
 mod scans;
 mod schema;
 mod url;
@@ -15,7 +18,10 @@ use sqlx::{AnyPool, Row as _, any::AnyPoolOptions};
 use tokio::sync::watch;
 use tower_metrics_exporter::Collector;
 
-pub use self::{queries::specs, scans::MAX_LIST, url::DatabaseUrl};
+pub use self::{
+    baselines::Baseline, keys::KeyRecord, queries::specs, queue::Waiting, scans::MAX_LIST,
+    url::DatabaseUrl,
+};
 use self::{
     queries::{Query, timed},
     url::Kind,

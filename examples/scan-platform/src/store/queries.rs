@@ -57,6 +57,26 @@ queries! {
     Abandoned => "abandoned",
     /// Read the latest scans.
     ScanList => "scan_list",
+    /// Write a scan that waits.
+    QueuePush => "queue_push",
+    /// Take the scan that has waited longest.
+    QueueClaim => "queue_claim",
+    /// Let a scan wait again.
+    QueueGiveBack => "queue_give_back",
+    /// Count the scans that wait.
+    QueueDepth => "queue_depth",
+    /// Say that the instance lives, or that it has ended.
+    Heartbeat => "heartbeat",
+    /// Read a target's baseline.
+    BaselineGet => "baseline_get",
+    /// Write a target's baseline.
+    BaselineSet => "baseline_set",
+    /// Read the API key of a request.
+    KeyGet => "key_get",
+    /// Read all API keys.
+    KeyList => "key_list",
+    /// Write or revoke an API key.
+    KeyWrite => "key_write",
 }
 
 /// The series of this module.

@@ -9,7 +9,7 @@ use super::{
     Store,
     queries::{Query, timed},
 };
-use crate::record::{Failure, ScanRecord, ScanStatus};
+use crate::record::{ScanRecord, ScanStatus};
 
 /// A list shows at most this many scans.
 pub const MAX_LIST: u32 = 500;
@@ -47,7 +47,7 @@ impl Store {
         self.end_of(scan, &self.instance).await
     }
 
-    async fn end_of(&self, scan: &ScanRecord, owner: &str) -> anyhow::Result<bool> {
+    pub(super) async fn end_of(&self, scan: &ScanRecord, owner: &str) -> anyhow::Result<bool> {
         let update = sqlx::query(
             "UPDATE scans SET status = $1, record = $2, owner = ''
              WHERE id = $3 AND status = $4 AND owner = $5",
@@ -90,32 +90,6 @@ impl Store {
         rows.iter().map(record).collect()
     }
 
-    /// Ends the scans that an earlier process of this instance left running: it must have died. Gives
-    /// them.
-    ///
-    /// # Errors
-    ///
-    /// If the database does not answer, or what it holds is no scan.
-    pub async fn end_abandoned(&self) -> anyhow::Result<Vec<ScanRecord>> {
-        let rows = sqlx::query("SELECT record FROM scans WHERE status = $1 AND owner = $2")
-            .bind(ScanStatus::InProgress.as_str())
-            .bind(&*self.instance)
-            .fetch_all(&self.pool);
-        let mut ended = Vec::new();
-        for row in &timed(Query::Abandoned, rows).await? {
-            let mut scan = record(row)?;
-            scan.status = ScanStatus::Failed;
-            scan.error = Some(Failure {
-                code: String::from("abandoned"),
-                message: String::from("the process that ran this scan died"),
-            });
-            if self.end(&scan).await? {
-                ended.push(scan);
-            }
-        }
-        Ok(ended)
-    }
-
     /// Writes, reads and deletes a scan.
     ///
     /// # Errors
@@ -137,12 +111,12 @@ impl Store {
     }
 }
 
-fn millis(time: SystemTime) -> i64 {
+pub(super) fn millis(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn record(row: &AnyRow) -> anyhow::Result<ScanRecord> {
+pub(super) fn record(row: &AnyRow) -> anyhow::Result<ScanRecord> {
     let text: String = row.try_get(0)?;
     serde_json::from_str(&text).context("the database holds a record that is no scan")
 }

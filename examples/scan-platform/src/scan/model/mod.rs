@@ -10,6 +10,7 @@ use std::io::{self, BufReader, Read, Seek};
 use super::engine::{Candidate, Chosen, Verdict};
 use super::error::ScanError;
 use super::finding::Severity;
+use super::progress::{Engine, EngineEnd};
 use super::report::Report;
 use super::source::{Context, Source};
 use pickle::{HEAD, Input, Looks, Stop, begins_with_opcode, looks};
@@ -91,7 +92,9 @@ pub(super) fn scan_file(
         };
         return Err(ScanError::unparseable(path, reason));
     };
+    let engine = engine(format);
     if size > limits.max_file_bytes {
+        context.progress.engine_ended(engine, EngineEnd::Skipped);
         return Err(ScanError::too_large(
             path,
             "max_file_bytes",
@@ -108,11 +111,19 @@ pub(super) fn scan_file(
             pickle::walk(&mut Input::new(&mut source), path, context, report).map(drop)
         }
     };
+    let is_something_else = !promised
+        && format == Format::MaybePickle
+        && matches!(end, Err(Stop::Truncated | Stop::Malformed(_)));
+    if is_something_else {
+        return Ok(Verdict::SomethingElse);
+    }
+    match &end {
+        Ok(()) => context.progress.engine_ended(engine, EngineEnd::Completed),
+        Err(Stop::Io(error)) if super::source::is_cancelled(error) => {}
+        Err(_) => context.progress.engine_ended(engine, EngineEnd::Failed),
+    }
     match end {
         Ok(()) => Ok(Verdict::Scanned),
-        Err(Stop::Truncated | Stop::Malformed(_)) if !promised && format == Format::MaybePickle => {
-            Ok(Verdict::SomethingElse)
-        }
         Err(Stop::Truncated) => Err(ScanError::unparseable(
             path,
             format!("the {} ends in the middle", name(format)),
@@ -142,6 +153,15 @@ const fn name(format: Format) -> &'static str {
         Format::Npy => "NumPy array",
         Format::Safetensors => "safetensors file",
         Format::Pickle | Format::MaybePickle => "pickle",
+    }
+}
+
+const fn engine(format: Format) -> Engine {
+    match format {
+        Format::Zip => Engine::Zip,
+        Format::Npy => Engine::Npy,
+        Format::Safetensors => Engine::Safetensors,
+        Format::Pickle | Format::MaybePickle => Engine::Pickle,
     }
 }
 
