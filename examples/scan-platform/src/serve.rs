@@ -105,8 +105,10 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
         interrupt.send_replace(true);
         tokio::time::sleep(LAST_WORDS).await;
     };
-    let queue = background::run(platform.clone(), stopped.clone());
-    let queue = async { anyhow::Ok(queue.await) };
+    let queue = async {
+        background::run(platform.clone(), stopped.clone()).await;
+        anyhow::Ok(())
+    };
     let timeout = options.instance_timeout;
     let watch = tokio::spawn(background::keep_watch(platform.clone(), timeout));
     tokio::select! {

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use platform_tests::{Platform, Setup, fixtures, get, post, slow_model};
 use scan_platform::grpc::proto::{
-    FollowScanRequest, GetScanRequest, Scan, ScanRequest, ScanStatus, ScanType, Severities, Status,
-    scans_client::ScansClient,
+    ApproveScanRequest, FollowScanRequest, GetScanRequest, Scan, ScanRequest, ScanStatus, ScanType,
+    Severities, Status, scans_client::ScansClient,
 };
 use serde_json::{Value, json};
 use test_support::drive::bounded;
@@ -40,6 +40,7 @@ fn request(scan_type: ScanType, path: &str) -> ScanRequest {
     ScanRequest {
         r#type: scan_type.into(),
         path: path.to_owned(),
+        background: false,
     }
 }
 
@@ -71,6 +72,9 @@ fn as_json(scan: &Scan) -> Value {
         },
         "findings": findings.collect::<Vec<_>>(),
         "path": scan.path,
+        "drift": scan.drift.as_ref().map(|drift| json!({
+            "baseline": drift.baseline, "added": drift.added, "removed": drift.removed,
+        })),
     });
     if let Some(error) = &scan.error {
         json["error"] = json!({"code": error.code, "message": error.message});
@@ -365,6 +369,118 @@ async fn what_runs_when_the_platform_is_stopped_is_finished_first() {
         assert_eq!(position(r#""message":"stopped""#), Some(log.len() - 1));
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_in_the_background_is_followed_to_its_end_and_approved() {
+    with_platform(&fixtures(), async |platform, channel| {
+        let mut client = ScansClient::new(channel);
+        let asked = ScanRequest {
+            background: true,
+            ..request(ScanType::Mcp, "mcp/bad.json")
+        };
+        let queued = client.scan(asked).await.unwrap().into_inner();
+        assert_eq!(queued.status(), Status::Queued);
+        let id = queued.id;
+        let follow = FollowScanRequest { id: id.clone() };
+        let mut statuses = client.follow_scan(follow).await.unwrap().into_inner();
+        let mut last = None;
+        while let Some(status) = statuses.message().await.unwrap() {
+            last = Some((status.status(), status.passed));
+        }
+        assert_eq!(last, Some((Status::Completed, Some(false))));
+
+        // Its findings are the first that are known of the target.
+        let again = client
+            .scan(request(ScanType::Mcp, "mcp/bad.json"))
+            .await
+            .unwrap();
+        let drift = again.into_inner().drift.expect("there is a baseline");
+        assert_eq!(
+            (drift.baseline, drift.added, drift.removed),
+            (id.clone(), 0, 0)
+        );
+        let approved = client
+            .approve_scan(ApproveScanRequest { id: id.clone() })
+            .await
+            .unwrap();
+        let read = client.get_scan(GetScanRequest { id }).await.unwrap();
+        assert_eq!(approved.into_inner(), read.into_inner());
+
+        let failed = client
+            .scan(request(ScanType::Model, "README.md"))
+            .await
+            .unwrap();
+        let id = failed.into_inner().id;
+        let error = client
+            .approve_scan(ApproveScanRequest { id })
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), Code::FailedPrecondition);
+        let id = String::from("none");
+        let error = client
+            .approve_scan(ApproveScanRequest { id })
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), Code::NotFound);
+        assert_eq!(platform.get("/api/v1/health").status, 200);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_key_nothing_of_scans_is_told_and_health_is() {
+    let setup = Setup::default()
+        .option("--grpc-listen")
+        .option("127.0.0.1:0");
+    let platform = setup.option("--require-api-key").start();
+    let endpoint = Endpoint::from_shared(platform.grpc_url().to_owned()).unwrap();
+    bounded(async {
+        let channel = endpoint.connect().await.unwrap();
+        let mut client = ScansClient::new(channel.clone());
+        let mut with_key = request(ScanType::Mcp, "mcp/good.json").into_request();
+        let key = "nonsense".parse().unwrap();
+        with_key.metadata_mut().insert("x-api-key", key);
+        let id = || String::from("0199d1d4-0000-7000-8000-000000000000");
+        let codes = [
+            client.scan(with_key).await.unwrap_err().code(),
+            client
+                .scan(request(ScanType::Mcp, "mcp/good.json"))
+                .await
+                .unwrap_err()
+                .code(),
+            client
+                .get_scan(GetScanRequest { id: id() })
+                .await
+                .unwrap_err()
+                .code(),
+            client
+                .follow_scan(FollowScanRequest { id: id() })
+                .await
+                .unwrap_err()
+                .code(),
+            client
+                .approve_scan(ApproveScanRequest { id: id() })
+                .await
+                .unwrap_err()
+                .code(),
+        ];
+        assert_eq!(codes, [Code::Unauthenticated; 5]);
+        let mut health = HealthClient::new(channel);
+        let service = SCANS.to_owned();
+        let healthy = health.check(HealthCheckRequest { service }).await.unwrap();
+        assert_eq!(healthy.into_inner().status(), ServingStatus::Serving);
+    })
+    .await;
+    let used = |outcome: &str| {
+        let series = "sentrascan_api_key_uses_total";
+        platform.series(&format!("{series}{{outcome=\"{outcome}\",role=\"none\"}}"))
+    };
+    assert_eq!((used("missing"), used("invalid")), (Some(4.0), Some(1.0)));
+    assert_eq!(
+        platform.series("sentrascan_scans_started_total{type=\"mcp\"}"),
+        Some(0.0)
+    );
 }
 
 #[test]
