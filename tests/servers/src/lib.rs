@@ -5,6 +5,7 @@
 
 mod etcd;
 mod grpc_client;
+mod openmetrics;
 mod port;
 mod postgres;
 mod prometheus;
@@ -14,6 +15,7 @@ mod tools;
 pub use self::{
     etcd::Etcd,
     grpc_client::{Call, GrpcClient, Kind, Outcome},
+    openmetrics::{OpenMetricsParser, Sample},
     postgres::{Postgres, PostgresExporter},
     prometheus::Prometheus,
     redis::Redis,

@@ -170,8 +170,8 @@ impl Samples {
 }
 
 impl SampleFamily<'_> {
-    /// Sets the unit, which the name must end with (before `_total`): only OpenMetrics and protobuf show
-    /// it.
+    /// Sets the unit, which the name must end with after a `_` (before `_total`), or it is not shown: in
+    /// OpenMetrics, and but for counters in protobuf.
     pub fn unit(&mut self, unit: impl Into<Cow<'static, str>>) -> &mut Self {
         if let Some(family) = &mut self.family {
             family.unit = Some(unit.into());
@@ -262,12 +262,11 @@ impl CollectedFamily {
             unit,
             series,
         } = &*self.family;
-        let stem = self.name.strip_suffix("_total").unwrap_or(&self.name);
         out.family(&Head {
             name: &self.name,
             kind: *kind,
             help,
-            unit: unit.as_deref().filter(|unit| stem.ends_with(unit)),
+            unit: unit.as_deref(),
             has_sibling,
         });
         for (labels, value) in series {

@@ -72,11 +72,22 @@ pub(crate) struct Head<'a> {
     pub(crate) kind: FamilyKind,
     /// Empty if nobody described it.
     pub(crate) help: &'a str,
-    /// A base unit that the name ends with (before `_total`), if any.
+    /// A base unit that the name should end with (before `_total`), if any; see [`unit_of`](Self::unit_of).
     pub(crate) unit: Option<&'a str>,
     /// Whether others have the names that OpenMetrics keeps for a counter: that without `_total`, which it
     /// calls the family by, and that with `_created` instead.
     pub(crate) has_sibling: bool,
+}
+
+impl<'a> Head<'a> {
+    /// The unit, if the family is called so in a format that it can have one there: Prometheus refuses the
+    /// whole page if a name does not end with `_` and its unit.
+    pub(crate) fn unit_of(&self, name: &str) -> Option<&'a str> {
+        self.unit.filter(|unit| {
+            let stem = name.strip_suffix(unit);
+            !unit.is_empty() && stem.is_some_and(|stem| stem.ends_with('_'))
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

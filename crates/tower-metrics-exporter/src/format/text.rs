@@ -110,9 +110,7 @@ impl Encode for Text<'_> {
         self.meta("TYPE", name);
         self.push(kind);
         self.push("\n");
-        let unit = head
-            .unit
-            .filter(|unit| self.is_open_metrics && name.ends_with(unit));
+        let unit = head.unit_of(name).filter(|_| self.is_open_metrics);
         if let Some(unit) = unit {
             self.meta("UNIT", name);
             self.push(unit);

@@ -204,7 +204,7 @@ impl Encode for Protobuf<'_> {
             self.wire.string(FAMILY_HELP, head.help);
         }
         self.wire.unsigned(FAMILY_TYPE, head.kind.metric_type());
-        if let Some(unit) = head.unit {
+        if let Some(unit) = head.unit_of(head.name) {
             self.wire.string(FAMILY_UNIT, unit);
         }
         let series = self.wire.len();

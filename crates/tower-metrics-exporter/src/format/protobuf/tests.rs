@@ -259,7 +259,8 @@ fn families_come_one_after_the_other_and_empty_ones_not_at_all() {
                 ..Default::default()
             },
         ],
-        unit: Some("bytes".to_owned()),
+        // Its name here does not end with it.
+        unit: None,
     };
     let temperature = proto::MetricFamily {
         name: Some("temperature".to_owned()),
@@ -274,6 +275,37 @@ fn families_come_one_after_the_other_and_empty_ones_not_at_all() {
     };
     assert_eq!(decoded(&page), [sent, temperature]);
     assert_eq!(encoded(|_| {}), b"");
+}
+
+#[test]
+fn no_number_is_taken_for_the_mark_of_a_series_that_is_gone() {
+    const STALE: u64 = 0x7ff0_0000_0000_0002;
+    let page = encoded(|protobuf| {
+        protobuf.family(&head("g", FamilyKind::Gauge));
+        protobuf.gauge(&Labels::default(), f64::from_bits(STALE));
+    });
+    let value = decoded(&page)[0].metric[0].gauge.as_ref().unwrap().value;
+    assert_eq!(value.map(f64::to_bits), Some(f64::NAN.to_bits()));
+}
+
+#[test]
+fn a_unit_is_that_which_the_name_ends_with() {
+    for (name, unit, shown) in [
+        ("x_bytes", "bytes", Some("bytes")),
+        ("x_bytes_total", "bytes", None),
+        ("kilobytes", "bytes", None),
+        ("bytes", "bytes", None),
+        ("x_", "", None),
+    ] {
+        let page = encoded(|protobuf| {
+            protobuf.family(&Head {
+                unit: Some(unit),
+                ..head(name, FamilyKind::Gauge)
+            });
+            protobuf.gauge(&Labels::default(), 1.0);
+        });
+        assert_eq!(decoded(&page)[0].unit.as_deref(), shown, "{name}");
+    }
 }
 
 #[test]

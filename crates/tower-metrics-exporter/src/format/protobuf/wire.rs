@@ -79,6 +79,8 @@ impl<'a> Writer<'a> {
 
     #[inline]
     pub(super) fn double(&mut self, field: u32, value: f64) {
+        // One NaN for all: another stands in Prometheus for a series that is gone.
+        let value = if value.is_nan() { f64::NAN } else { value };
         self.tag(field, WireType::Fixed64);
         self.page.extend_from_slice(&value.to_le_bytes());
     }

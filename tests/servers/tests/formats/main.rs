@@ -1,11 +1,14 @@
-//! The exporter's three formats, scraped by real Prometheus servers.
+//! The exporter's three formats, read by real Prometheus servers and by parsers of others.
+
+mod parsers;
+mod recorded;
 
 use std::{collections::BTreeMap, thread};
 
 use axum::Router;
 use metrics::{counter, gauge, histogram, with_local_recorder};
 use server_tests::{Prometheus, Suite};
-use tower_metrics_exporter::{Exporter, Matcher};
+use tower_metrics_exporter::{Exporter, Format, Matcher, Samples, collector_fn};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -17,12 +20,20 @@ fn exporter() -> Exporter {
         .native_histograms(Matcher::full("demo_wait_seconds"), 1.1)
         .global_label("region", "eu \"west\" \\ 1")
         .exemplars(|| Some([("trace_id", TRACE)]))
+        .collector(collector_fn("demo", |samples: &mut Samples| {
+            let mut read = samples.counter("demo_read_bytes_total", "Read.");
+            read.unit("bytes").value(0.25);
+            let mut free = samples.gauge("demo_free_bytes", "Free.");
+            free.unit("bytes").sample([("job_", "\n\"")], 1.5);
+        }))
         .build();
     let exporter = exporter.expect("the buckets can be used");
     with_local_recorder(&exporter.recorder(), || {
         counter!("demo_requests_total", "path" => "/größe\n\\n\"", "empty" => "").increment(7);
         counter!("demo_requests_total", "le" => "1", "quantile" => "0.5").increment(1 << 60);
         counter!("demo_plain").increment(2);
+        // A whole target is down if it sees either of these as others write them.
+        counter!("demo_sent_bytes_total", "x.y" => "1", "x-y" => "2").increment(3);
         // Beside a counter that OpenMetrics would call by the same name.
         gauge!("demo_requests").set(3.0);
         for (kind, value) in [
@@ -81,8 +92,8 @@ fn the_same_in_every_format(suite: Suite) {
     let exporter = exporter();
     let mut prometheus = Prometheus::in_all_formats(suite, &serve(&exporter));
     let text = series(&mut prometheus, "text");
-    // Two and one counters, a gauge, four of one name; 8 + 3 and 15 + 2 lines of histograms.
-    assert_eq!(text.len(), 3 + 1 + 4 + 11 + 17, "{text:#?}");
+    // Four counters, a gauge, four of one name; 8 + 3 and 15 + 2 lines of histograms; two that are collected.
+    assert_eq!(text.len(), 4 + 1 + 4 + 11 + 17 + 2, "{text:#?}");
     for label in [
         r#""le":"1e+06""#,
         r#""le":"1.0""#,
@@ -100,6 +111,11 @@ fn the_same_in_every_format(suite: Suite) {
     );
     for other in ["openmetrics", "protobuf"] {
         assert_eq!(series(&mut prometheus, other), text, "{other}");
+    }
+    for format in Format::ALL {
+        let labels = [("format", format.as_str()), ("code", "200")];
+        let scrapes = exporter.value("exporter_scrapes_total", &labels);
+        assert!(scrapes > Some(0.0), "{format}");
     }
     // Native in protobuf, classic in all.
     let count = prometheus.query("histogram_count(demo_wait_seconds{job=\"protobuf\"})");
