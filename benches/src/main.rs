@@ -37,6 +37,7 @@ struct Cli {
 enum Group {
     RequestMetrics,
     JsonLine,
+    LogSink,
     Recorder,
 }
 
@@ -62,6 +63,9 @@ fn main() -> ExitCode {
     }
     if chosen(Group::JsonLine) {
         groups::json_line::run(effort);
+    }
+    if chosen(Group::LogSink) {
+        groups::log_sink::run(effort);
     }
     if chosen(Group::Recorder) {
         groups::recorder::run(effort);

@@ -1,5 +1,6 @@
 //! What is compared.
 
 pub mod json_line;
+pub mod log_sink;
 pub mod recorder;
 pub mod request_metrics;

@@ -184,8 +184,10 @@
 
 mod format;
 mod layer;
+mod levels;
 pub mod names;
 mod observer;
+mod panic_hook;
 mod redact;
 mod request_id;
 mod sink;
@@ -194,8 +196,10 @@ mod trace_context;
 pub use self::{
     format::{JsonLayer, Limits},
     layer::JsonLoggingLayer,
+    levels::{Levels, LevelsError},
     names::specs,
     observer::{JsonLogging, LoggedRequest},
+    panic_hook::PanicHook,
     request_id::RequestId,
     sink::{
         DropReason, Importance, LineCount, LostLines, Overflow, Sink, SinkBuilder, SinkError,

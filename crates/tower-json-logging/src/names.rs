@@ -38,6 +38,9 @@ pub const IO_ERROR: &str = "io_error";
 /// The target of a request's line and of its span, for filters: `RUST_LOG=info,http.access=off`.
 pub const TARGET: &str = "http.access";
 
+/// The target of a panic's line.
+pub const PANIC_TARGET: &str = "panic";
+
 /// What is counted: names, labels and help texts, for the exporter.
 pub fn specs() -> Vec<Spec> {
     vec![
