@@ -113,19 +113,22 @@ impl Assessor {
 impl Assessed {
     /// The same for the scan's record in the metrics.
     pub fn report(&self) -> ScanReport {
-        let verdict = if self.passed {
-            Verdict::Passed
-        } else {
-            Verdict::Blocked(BlockReason::Severity)
-        };
-        let report = ScanReport::new()
-            .verdict(verdict)
-            .drift(self.drift.as_ref().is_some_and(Drift::is_any));
-        let counts = self.severities.iter();
-        counts.fold(report, |report, (severity, count)| {
-            report.findings(recorded(severity), count)
-        })
+        let drift = self.drift.as_ref().is_some_and(Drift::is_any);
+        report(&self.severities, self.passed).drift(drift)
     }
+}
+
+/// What a scan with these findings reports.
+pub fn report(severities: &Severities, passed: bool) -> ScanReport {
+    let verdict = if passed {
+        Verdict::Passed
+    } else {
+        Verdict::Blocked(BlockReason::Severity)
+    };
+    let report = ScanReport::new().verdict(verdict);
+    severities.iter().fold(report, |report, (severity, count)| {
+        report.findings(recorded(severity), count)
+    })
 }
 
 const fn recorded(severity: Severity) -> tower_scan_lifecycle::Severity {

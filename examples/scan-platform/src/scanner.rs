@@ -24,11 +24,11 @@ use tower_scan_lifecycle::{
 
 use crate::{
     assess::{Assessed, Assessor},
-    scan::{self, EngineEnd, Limits, Progress, ScanError, ScanType, Target, TargetError},
+    scan::{self, EngineEnd, Finding, Limits, Progress, ScanError, ScanType, Target, TargetError},
 };
 
 /// How long a scan may take: the platform's own promise for each type.
-const fn deadline(scan_type: ScanType) -> Duration {
+pub const fn deadline(scan_type: ScanType) -> Duration {
     match scan_type {
         ScanType::Mcp => Duration::from_secs(300),
         ScanType::Model => Duration::from_secs(600),
@@ -229,45 +229,71 @@ impl Service<Job> for Engine {
             assessor,
             mut stop,
         } = self.clone();
-        // The layer calls this within the scan; the blocking thread works within it, too.
         let scan = ScanContext::current();
         Box::pin(async move {
-            let (scan_type, path) = (job.scan_type, job.target.display_path().to_owned());
-            let can_wait = job.ticket.is_some();
-            let cancel = CancelOnDrop::default();
-            let flag = Arc::clone(&cancel.0);
-            let running = tokio::task::spawn_blocking(move || match scan {
-                Some(scan) => scan
-                    .clone()
-                    .in_scope(|| run(&job, &limits, &flag, Some(&scan))),
-                None => run(&job, &limits, &flag, None),
-            });
+            let path = job.target.display_path().to_owned();
             let told_to_stop = async {
                 // An error says that nobody can tell any more.
-                if !can_wait || stop.wait_for(|stop| *stop).await.is_err() {
+                if job.ticket.is_none() || stop.wait_for(|stop| *stop).await.is_err() {
                     std::future::pending::<()>().await;
                 }
             };
             let findings = tokio::select! {
-                ended = running => match ended {
-                    Ok(result) => result.map_err(JobError::Scan)?,
-                    Err(error) => return Err(JobError::Panicked(error.to_string())),
-                },
+                found = on_thread(scan, job.scan_type, job.target, limits, job.watch) => found?,
                 () = told_to_stop => return Err(JobError::Interrupted),
             };
-            let assessed = assessor.assess(scan_type, &path, findings).await;
+            let assessed = assessor.assess(job.scan_type, &path, findings).await;
             assessed.map_err(JobError::Platform)
         })
     }
 }
 
+/// Scans on a blocking thread, as part of `scan` if there is one, which hears of every engine that ran.
+/// Dropping the future stops it.
+///
+/// # Errors
+///
+/// [`JobError::Scan`] and [`JobError::Panicked`].
+pub async fn on_thread(
+    scan: Option<ScanContext>,
+    scan_type: ScanType,
+    target: Target,
+    limits: Arc<Limits>,
+    watch: Option<Watch>,
+) -> Result<Vec<Finding>, JobError> {
+    let cancel = CancelOnDrop::default();
+    let flag = Arc::clone(&cancel.0);
+    let work = move || {
+        let run = || {
+            run(
+                scan.as_ref(),
+                scan_type,
+                &target,
+                &limits,
+                &flag,
+                watch.as_ref(),
+            )
+        };
+        match &scan {
+            Some(scan) => scan.in_scope(run),
+            None => run(),
+        }
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result.map_err(JobError::Scan),
+        Err(error) => Err(JobError::Panicked(error.to_string())),
+    }
+}
+
 fn run(
-    job: &Job,
+    scan: Option<&ScanContext>,
+    scan_type: ScanType,
+    target: &Target,
     limits: &Limits,
     cancel: &AtomicBool,
-    scan: Option<&ScanContext>,
-) -> Result<Vec<scan::Finding>, ScanError> {
-    tracing::info!(bytes = job.target.size(), "scan started");
+    watch: Option<&Watch>,
+) -> Result<Vec<Finding>, ScanError> {
+    tracing::info!(bytes = target.size(), "scan started");
     let engines = |engine: scan::Engine, end: EngineEnd| {
         let Some(scan) = scan else { return };
         let status = match end {
@@ -278,16 +304,11 @@ fn run(
         scan.engine_ended(engine.as_str(), status);
     };
     let progress = Progress::new().with_cancel(cancel).with_engines(&engines);
-    match &job.watch {
-        None => scan::scan(job.scan_type, &job.target, limits, &progress),
+    match watch {
+        None => scan::scan(scan_type, target, limits, &progress),
         Some(watch) => {
             let watch = |step: &scan::Step<'_>| watch(step);
-            scan::scan(
-                job.scan_type,
-                &job.target,
-                limits,
-                &progress.with_observer(&watch),
-            )
+            scan::scan(scan_type, target, limits, &progress.with_observer(&watch))
         }
     }
 }

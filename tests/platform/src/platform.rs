@@ -1,16 +1,14 @@
 use std::{
     env,
-    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{Arc, Mutex},
-    thread::{self, JoinHandle},
 };
 
 use serde_json::{Value, json};
 
 use crate::{
     http::{Answer, get, post},
+    logged::Logged,
     process::Process,
 };
 
@@ -68,11 +66,9 @@ impl Setup {
 
 /// A running scan platform.
 pub struct Platform {
-    process: Process,
+    process: Logged,
     url: String,
     grpc_url: Option<String>,
-    lines: Arc<Mutex<Vec<String>>>,
-    reader: Option<JoinHandle<()>>,
     _folder: tempfile::TempDir,
 }
 
@@ -91,37 +87,21 @@ impl Platform {
             .arg(&setup.root)
             .args(&setup.options)
             .env("DATABASE_URL", setup.database.as_ref().unwrap_or(&own))
-            .env("RUST_LOG", "info")
-            .stdout(Stdio::piped());
-        let mut process = Process::start("scan-platform", &mut command);
-        let stdout = process.child().stdout.take().expect("it is piped");
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&lines);
-        let reader = thread::spawn(move || {
-            for line in BufReader::new(stdout).lines() {
-                seen.lock().unwrap().push(line.expect("the log is UTF-8"));
-            }
-        });
-        let listening = process.wait_for("line that tells its address", || {
-            lines.lock().unwrap().iter().find_map(|line| {
-                let line: Value = serde_json::from_str(line).ok()?;
-                line.get("address").is_some().then_some(line)
-            })
-        });
+            .env("RUST_LOG", "info");
+        let mut process = Logged::start("scan-platform", &mut command);
+        let listening = process.wait_for_line("address");
         let url = |address| Some(format!("http://{}", listening.get(address)?.as_str()?));
         Self {
             process,
             url: url("address").expect("its address is text"),
             grpc_url: url("grpc_address"),
-            lines,
-            reader: Some(reader),
             _folder: folder,
         }
     }
 
     /// The process.
     pub const fn process(&mut self) -> &mut Process {
-        &mut self.process
+        self.process.process()
     }
 
     /// `http://address`, without a slash at the end.
@@ -156,7 +136,7 @@ impl Platform {
     /// Waits until the scan with this id has this status, and gives it.
     pub fn wait_for_status(&mut self, id: &str, status: &str) -> Value {
         let url = format!("{}/api/v1/scans/{id}", self.url);
-        self.process.wait_for(&format!("{status} scan {id}"), || {
+        self.process().wait_for(&format!("{status} scan {id}"), || {
             let scan = get(&url).json();
             (scan["status"] == status).then_some(scan)
         })
@@ -164,33 +144,22 @@ impl Platform {
 
     /// Waits until `/metrics` shows each of these lines.
     pub fn wait_for_series(&mut self, lines: &[&str]) {
-        let url = format!("{}/metrics", self.url);
-        for line in lines {
-            self.process.wait_for(line, || {
-                let page = get(&url).text;
-                page.lines().any(|found| found == *line).then_some(())
-            });
-        }
+        wait_for_series(self.process.process(), &self.url, lines);
     }
 
     /// What `/metrics` has for this series; `None` if there is no such series.
-    pub fn series(&self, series: &str) -> Option<f64> {
-        let page = self.get("/metrics").text;
-        let value = page
-            .lines()
-            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        value.map(|value| value.parse().expect("a value is a number"))
+    pub fn series(&self, name: &str) -> Option<f64> {
+        series(&self.get("/metrics").text, name)
     }
 
     /// Ends the platform as an accident would, without a word.
-    pub fn kill(mut self) {
-        self.process.signal("KILL");
-        self.process.wait();
+    pub fn kill(self) {
+        self.process.kill();
     }
 
     /// The most memory that it has held at once, in bytes. Linux only.
     pub fn peak_memory(&mut self) -> u64 {
-        let status = format!("/proc/{}/status", self.process.child().id());
+        let status = format!("/proc/{}/status", self.process().child().id());
         let status = std::fs::read_to_string(status).expect("it runs");
         let peak = status
             .lines()
@@ -202,21 +171,30 @@ impl Platform {
 
     /// Tells the platform to stop.
     pub fn terminate(&mut self) {
-        self.process.signal("TERM");
+        self.process().signal("TERM");
     }
 
     /// Stops the platform, and gives every line that it wrote to standard output.
-    pub fn stop(mut self) -> Vec<String> {
-        self.terminate();
-        let status = self.process.wait();
-        assert!(status.success(), "scan-platform ended with {status}");
-        self.reader
-            .take()
-            .expect("it is there until now")
-            .join()
-            .expect("the reader ends");
-        std::mem::take(&mut self.lines.lock().unwrap())
+    pub fn stop(self) -> Vec<String> {
+        self.process.stop()
     }
+}
+
+pub(crate) fn wait_for_series(process: &mut Process, url: &str, lines: &[&str]) {
+    let url = format!("{url}/metrics");
+    for line in lines {
+        process.wait_for(line, || {
+            let page = get(&url).text;
+            page.lines().any(|found| found == *line).then_some(())
+        });
+    }
+}
+
+pub(crate) fn series(page: &str, series: &str) -> Option<f64> {
+    let value = page
+        .lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    value.map(|value| value.parse().expect("a value is a number"))
 }
 
 /// The platform's own fixtures.
@@ -228,26 +206,27 @@ fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Builds the program, which belongs to another package, and gives its path.
+/// Builds the scan platform if need be, and gives the program's path.
 pub fn program() -> PathBuf {
+    built("scan-platform")
+}
+
+/// Builds the programs, which belong to other packages, and gives the path of one. All at once: apart,
+/// each would have its dependencies compiled with features of its own.
+pub(crate) fn built(program: &str) -> PathBuf {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args([
-            "build",
-            "--quiet",
-            "--package",
-            "scan-platform",
-            "--message-format",
-            "json",
-        ])
+        .args(["build", "--quiet", "--message-format", "json"])
+        .args(["--package", "scan-platform", "--package", "scan-worker"])
         .current_dir(workspace())
         .stderr(Stdio::inherit())
         .output()
         .expect("cargo starts");
-    assert!(output.status.success(), "cargo cannot build scan-platform");
+    assert!(output.status.success(), "cargo cannot build {program}");
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == program)
         .find_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)))
         .expect("cargo tells where the program is")
 }

@@ -43,6 +43,11 @@ impl DatabaseUrl {
         self
     }
 
+    /// All of it, the password included: for who connects, never for a log.
+    pub fn expose(&self) -> &str {
+        &self.text
+    }
+
     pub(super) fn kind(&self) -> anyhow::Result<Kind> {
         let scheme = self.text.split(':').next().unwrap_or_default();
         match scheme {
