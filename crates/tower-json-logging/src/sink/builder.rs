@@ -303,7 +303,8 @@ impl Sink {
         SinkBuilder::new(Target::stderr())
     }
 
-    /// A sink that appends to the file at `path`, which is made if it is not there.
+    /// A sink that appends to the file at `path`, which is made if it is not there; a last line without an
+    /// end gets one.
     /// [`reopen`](Self::reopen) opens that path again.
     pub fn file(path: impl Into<PathBuf>) -> SinkBuilder {
         SinkBuilder::new(Target::file(path.into()))

@@ -2,10 +2,10 @@
 
 use std::{
     fmt,
-    fs::OpenOptions,
-    io::{self, Write},
+    fs::{File, OpenOptions},
+    io::{self, Read as _, Seek as _, SeekFrom, Write},
     panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 type Writer = Box<dyn Write + Send>;
@@ -29,7 +29,7 @@ impl Target {
     }
 
     pub(crate) fn file(path: PathBuf) -> Self {
-        Self::open_with(move || OpenOptions::new().append(true).create(true).open(&path))
+        Self::open_with(move || append(&path))
     }
 
     pub(crate) fn stdout() -> Self {
@@ -61,16 +61,39 @@ impl fmt::Debug for Target {
     }
 }
 
+/// Opens a file to append lines to. If its last line has no end, it gets one: a process that died in the
+/// middle of a write, or a disk that was full, costs that line but not the next.
+fn append(path: &Path) -> io::Result<File> {
+    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    if is_open_ended(&file, path).unwrap_or(false) {
+        file.write_all(b"\n")?;
+    }
+    Ok(file)
+}
+
+/// Whether a regular file has a last line without an end. An error if it may not be read.
+fn is_open_ended(file: &File, path: &Path) -> io::Result<bool> {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.len() == 0 {
+        return Ok(false);
+    }
+    let mut reader = File::open(path)?;
+    reader.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    reader.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}
+
 /// Its own descriptor: the process's handle is behind a lock, which a write that stalls would keep from
 /// those who print.
 #[cfg(unix)]
-fn stdout() -> io::Result<std::fs::File> {
+fn stdout() -> io::Result<File> {
     use std::os::fd::AsFd as _;
     Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
 }
 
 #[cfg(unix)]
-fn stderr() -> io::Result<std::fs::File> {
+fn stderr() -> io::Result<File> {
     use std::os::fd::AsFd as _;
     Ok(io::stderr().as_fd().try_clone_to_owned()?.into())
 }

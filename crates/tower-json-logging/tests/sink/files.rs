@@ -59,3 +59,38 @@ fn a_file_that_cannot_be_opened_is_an_error_with_its_cause() {
     assert!(error.is_open() && !error.is_invalid());
     assert!(std::error::Error::source(&error).is_some());
 }
+
+#[test]
+fn a_line_that_an_earlier_process_left_open_is_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.log");
+    for (before, after) in [
+        ("whole\nto", "whole\nto\nline\n"),
+        ("whole\n", "whole\nline\n"),
+        ("", "line\n"),
+    ] {
+        fs::write(&path, before).unwrap();
+        let sink = Sink::file(&path).build().unwrap();
+        assert!(info(&sink, "line"));
+        assert!(sink.close(LONG).is_lossless());
+        assert_eq!(fs::read_to_string(&path).unwrap(), after);
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_pipe_with_a_name_is_only_written_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    let reader = std::thread::spawn({
+        let path = path.clone();
+        move || fs::read_to_string(path).unwrap()
+    });
+    let sink = Sink::file(&path).build().unwrap();
+    assert!(info(&sink, "line"));
+    assert!(sink.close(LONG).is_lossless());
+    // The end of the sink is the end of the pipe.
+    assert_eq!(reader.join().unwrap(), "line\n");
+}
