@@ -176,7 +176,7 @@
 //! | `log_write_errors_total` | counter | | the sink's output failed to write, to flush, or to be opened |
 //! | `log_write_seconds` | histogram | | a call of the sink's output to write ended |
 //! | `log_queue_bytes` | gauge | | before and after a batch: the bytes that wait for the sink's output |
-//! | `log_queue_capacity_bytes` | gauge | | a sink is built: the most bytes that may wait |
+//! | `log_queue_capacity_bytes` | gauge | | at the same times: the most bytes that may wait |
 //!
 //! [`specs`] describes them to an exporter.
 

@@ -81,6 +81,8 @@ fn a_line_costs_no_allocation_queued_or_lost_and_is_counted_once() {
     let sink = Sink::writer(output).capacity(1 << 20).build().unwrap();
     offer(&sink, 1);
     let first = calls.recv_timeout(LONG).unwrap();
+    let never = r#"log_lines_dropped_total{level="ERROR",reason="io_error"}"#;
+    assert_eq!(value(&exporter.render(), never), 0.0);
 
     // All batches, first and later lines, within the room that ordinary lines have.
     assert_eq!(offer(&sink, 1900), Allocations::default());

@@ -7,7 +7,6 @@ use super::{
     handle::{Owner, Sink},
     output::Target,
     queue::Size,
-    record,
     shared::{Full, Pace, Shared},
     stats::SinkReport,
     worker::{Pauses, Worker},
@@ -145,7 +144,6 @@ impl SinkBuilder {
         };
         let (shared, chunk) = Shared::new(size, full, pace);
         let shared = Arc::new(shared);
-        record::capacity(size.chunks * size.chunk_bytes);
         let of_thread = Arc::clone(&shared);
         let announce = self.announce;
         let thread = thread::Builder::new()
@@ -157,6 +155,8 @@ impl SinkBuilder {
                     announce,
                     pauses: Pauses::DEFAULT,
                     clock: Clock::system(),
+                    capacity: size.chunks * size.chunk_bytes,
+                    zero_due: None,
                 };
                 worker.run(chunk);
             })

@@ -49,14 +49,22 @@ pub(crate) fn lost_one(reason: DropReason, level: Slot) {
     dropped_total(reason, level).increment(1);
 }
 
+/// The bytes that wait, of those that may.
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-pub(crate) fn queued(bytes: usize) {
+pub(crate) fn queued(bytes: usize, capacity: usize) {
     gauge!(names::QUEUE_BYTES).set(bytes as f64);
+    gauge!(names::QUEUE_CAPACITY_BYTES).set(capacity as f64);
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-pub(crate) fn capacity(bytes: usize) {
-    gauge!(names::QUEUE_CAPACITY_BYTES).set(bytes as f64);
+/// Has every series of a counter start at zero, so that who looks at rates sees the first that is counted.
+pub(crate) fn zero() {
+    for (level, _) in Counts::default().by_level() {
+        lines_total(level).increment(0);
+        for reason in DropReason::ALL {
+            dropped_total(reason, level).increment(0);
+        }
+    }
+    counter!(names::WRITE_ERRORS_TOTAL).increment(0);
 }
 
 /// A match over literals: only for labels that are literals makes the facade no allocation.

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use tower_observe::Clock;
@@ -36,7 +36,14 @@ pub(crate) struct Worker<'a> {
     pub(crate) announce: Option<Announce>,
     pub(crate) pauses: Pauses,
     pub(crate) clock: Clock,
+    /// Bytes of the queue.
+    pub(crate) capacity: usize,
+    /// When series are to be made again.
+    pub(crate) zero_due: Option<Instant>,
 }
+
+/// The process's recorder may be installed after the sink is built, and may forget series.
+const ZERO_AGAIN: Duration = Duration::from_secs(10);
 
 /// Everything is given up.
 struct GivenUp;
@@ -49,9 +56,10 @@ impl Worker<'_> {
         loop {
             match self.shared.next(&mut chunk) {
                 Task::Write => {
-                    record::queued(self.shared.totals().queued_bytes);
+                    self.record();
                     self.announce(&chunk, &mut batch.announcement);
                     let written = self.write(&chunk, &mut batch);
+                    self.record();
                     batch.clear();
                     chunk.clear();
                     if written.is_err() {
@@ -62,7 +70,16 @@ impl Worker<'_> {
                 Task::Exit => break,
             }
         }
-        record::queued(self.shared.totals().queued_bytes);
+        self.record();
+    }
+
+    fn record(&mut self) {
+        record::queued(self.shared.totals().queued_bytes, self.capacity);
+        let now = self.clock.now();
+        if self.zero_due.is_none_or(|due| now >= due) {
+            record::zero();
+            self.zero_due = now.checked_add(ZERO_AGAIN);
+        }
     }
 
     fn announce(&mut self, chunk: &Chunk, line: &mut Vec<u8>) {
