@@ -5,34 +5,25 @@
 
 #![cfg(test)]
 
-#[path = "../../../crates/tower-metrics-exporter/src/cell/stripe.rs"]
-mod stripe;
-
+mod recorder;
 mod sink;
 
+/// As in tower-metrics-exporter.
 mod sync {
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64};
-}
+    use std::cell::Cell;
 
-use loom::{sync::Arc, thread};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 
-use stripe::Stripes;
+    loom::thread_local! {
+        static NUMBER: Cell<usize> = Cell::new(0);
+    }
 
-#[test]
-fn no_observation_is_lost_and_no_scrape_is_taken_back() {
-    loom::model(|| {
-        let stripes = Arc::new(Stripes::new(2));
-        let other = Arc::clone(&stripes);
-        let thread = thread::spawn(move || {
-            other.record(0, 1, 1.0);
-            other.record(1, 1, 4.0);
-        });
-        stripes.record(1, 2, 2.0);
-        let (mut some, mut all) = (Vec::new(), Vec::new());
-        stripes.read(&mut some);
-        thread.join().unwrap();
-        let sum = stripes.read(&mut all);
-        assert_eq!((all.as_slice(), sum), (&[1, 4][..], 7.0));
-        assert!(some.is_sorted() && some.iter().zip(&all).all(|(some, all)| some <= all));
-    });
+    /// The checker's threads are all of one thread of the system's.
+    pub(crate) fn thread_number() -> usize {
+        NUMBER.with(Cell::get)
+    }
+
+    pub(crate) fn number_thread(number: usize) {
+        NUMBER.with(|own| own.set(number));
+    }
 }

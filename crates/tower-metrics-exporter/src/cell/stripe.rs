@@ -1,15 +1,9 @@
 //! One of several places that threads count in, so that they do not wait for each other's cache lines.
 
-use std::{
-    cell::Cell,
-    sync::{
-        OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::sync::{OnceLock, atomic::Ordering};
 
 // The model checker's, where this file is compiled for it.
-use crate::sync::{AtomicBool, AtomicU64};
+use crate::sync::{AtomicBool, AtomicU64, thread_number};
 
 /// As many words as two cache lines hold: processors fetch them in pairs.
 const LINE: usize = 16;
@@ -133,23 +127,6 @@ impl Stripes {
         }
         sum
     }
-}
-
-/// Numbers the threads that ever got here, from 0.
-fn thread_number() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
-    }
-    // A thread whose locals are gone already is on its way out.
-    let number = NUMBER.try_with(|number| {
-        number.get().unwrap_or_else(|| {
-            let next = NEXT.fetch_add(1, Ordering::Relaxed);
-            number.set(Some(next));
-            next
-        })
-    });
-    number.unwrap_or_default()
 }
 
 /// Adds to a float, and tells whether it worked at once.

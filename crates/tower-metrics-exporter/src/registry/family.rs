@@ -166,7 +166,7 @@ impl Family {
         let Some(Member(series)) = members.live.take(labels.text()) else {
             return false;
         };
-        series.leave();
+        series.life.leave();
         members.bury(&series);
         true
     }
@@ -201,7 +201,8 @@ impl Family {
         let Members { live, leases, .. } = &mut *members;
         let mut expired = Vec::new();
         live.retain(|Member(series)| {
-            let stays = leases.contains_key(series.labels().text()) || !series.expire(now, ttl);
+            let stays =
+                leases.contains_key(series.labels().text()) || !series.life.expire(now, ttl);
             if !stays {
                 expired.push(Arc::clone(series));
             }
@@ -304,7 +305,7 @@ impl Family {
 
 impl Members {
     fn insert(&mut self, series: &Arc<Series>) {
-        series.come_back();
+        series.life.come_back();
         self.gone.remove(series.labels().text());
         self.live.insert(Member(Arc::clone(series)));
         self.listed = None;

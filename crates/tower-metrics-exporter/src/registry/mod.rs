@@ -1,6 +1,7 @@
 //! All series, by name and labels.
 
 mod family;
+mod life;
 mod names;
 mod own;
 mod rules;

@@ -2,13 +2,13 @@ use std::{
     cmp::Ordering as Order,
     sync::{
         Arc, Weak,
-        atomic::{AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
 use metrics::{CounterFn, GaugeFn, HistogramFn};
 
-use super::Family;
+use super::{Family, life::Life};
 use crate::{
     cell::{AtomicFloat, Histogram},
     format::{FamilyKind, Labels, UnixMillis},
@@ -20,9 +20,7 @@ pub(crate) struct Series {
     labels: Labels,
     pub(crate) value: Value,
     created: UnixMillis,
-    state: AtomicU8,
-    /// When it was first found unused, in nanoseconds of the registry's time.
-    idle_since: AtomicU64,
+    pub(super) life: Life,
     family: Weak<Family>,
     this: Weak<Self>,
 }
@@ -34,20 +32,13 @@ pub(crate) enum Value {
     Histogram(Box<Histogram>),
 }
 
-/// Used since somebody looked, or not looked at yet.
-const USED: u8 = 0;
-const IDLE: u8 = 1;
-/// Not in its family: expired or removed. A handle that is used again puts it back.
-const GONE: u8 = 2;
-
 impl Series {
     pub(crate) fn new(labels: Labels, value: Value, family: &Arc<Family>) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             labels,
             value,
             created: UnixMillis::now(),
-            state: AtomicU8::new(USED),
-            idle_since: AtomicU64::new(0),
+            life: Life::new(),
             family: Arc::downgrade(family),
             this: Weak::clone(this),
         })
@@ -69,55 +60,18 @@ impl Series {
         }
     }
 
-    /// After every change of the value, so that what expires meanwhile comes back with it.
+    /// After every change of the value.
     #[inline]
     pub(crate) fn touch(&self) {
-        if self.state.load(Ordering::Relaxed) != USED {
-            self.used_again();
+        if self.life.touch() {
+            self.put_back();
         }
     }
 
     #[cold]
-    fn used_again(&self) {
-        let was_there =
-            self.state
-                .compare_exchange(IDLE, USED, Ordering::Relaxed, Ordering::Relaxed);
-        if let (Err(GONE), Some(family), Some(this)) =
-            (was_there, self.family.upgrade(), self.this.upgrade())
-        {
+    fn put_back(&self) {
+        if let (Some(family), Some(this)) = (self.family.upgrade(), self.this.upgrade()) {
             family.put_back(&this);
-        }
-    }
-
-    pub(super) fn come_back(&self) {
-        self.state.store(USED, Ordering::Relaxed);
-    }
-
-    pub(super) fn leave(&self) {
-        self.state.store(GONE, Ordering::Relaxed);
-    }
-
-    /// Whether it was unused for `ttl`, and is gone now. Called every so often.
-    pub(super) fn expire(&self, now: u64, ttl: u64) -> bool {
-        match self
-            .state
-            .compare_exchange(USED, IDLE, Ordering::Relaxed, Ordering::Relaxed)
-        {
-            Ok(_) => {
-                self.idle_since.store(now, Ordering::Relaxed);
-                false
-            }
-            Err(IDLE) => {
-                let idle = now.saturating_sub(self.idle_since.load(Ordering::Relaxed));
-                // Not if it is used in between.
-                let (from, to) = (IDLE, GONE);
-                idle >= ttl
-                    && self
-                        .state
-                        .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
-                        .is_ok()
-            }
-            Err(_) => false,
         }
     }
 }

@@ -1,0 +1,155 @@
+//! The recorder's histograms, and series that come and go.
+
+#[path = "../../../crates/tower-metrics-exporter/src/registry/life.rs"]
+mod life;
+#[path = "../../../crates/tower-metrics-exporter/src/cell/stripe.rs"]
+mod stripe;
+
+use std::sync::atomic::Ordering;
+
+use loom::{
+    sync::{Arc, Mutex, atomic::AtomicU64},
+    thread,
+};
+
+use self::{life::Life, stripe::Stripes};
+use crate::sync::number_thread;
+
+#[test]
+fn no_observation_is_lost_and_no_scrape_is_taken_back() {
+    loom::model(|| {
+        let stripes = Arc::new(Stripes::new(2));
+        let other = Arc::clone(&stripes);
+        let thread = thread::spawn(move || {
+            other.record(0, 1, 1.0);
+            other.record(1, 1, 4.0);
+        });
+        stripes.record(1, 2, 2.0);
+        let (mut some, mut all) = (Vec::new(), Vec::new());
+        stripes.read(&mut some);
+        thread.join().unwrap();
+        let sum = stripes.read(&mut all);
+        assert_eq!((all.as_slice(), sum), (&[1, 4][..], 7.0));
+        assert!(some.is_sorted() && some.iter().zip(&all).all(|(some, all)| some <= all));
+    });
+}
+
+#[test]
+fn each_thread_has_a_stripe_once_they_were_in_each_others_way() {
+    loom::model(|| {
+        let stripes = Arc::new(Stripes::new(1));
+        stripes.record(0, 1, 1.0);
+        stripes.spread();
+        let threads = [1, 2].map(|number| {
+            let stripes = Arc::clone(&stripes);
+            thread::spawn(move || {
+                number_thread(number);
+                stripes.record(0, 1, 2.0);
+            })
+        });
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        stripes.read(&mut before);
+        stripes.read(&mut after);
+        assert!(before <= after && [1, 2, 3].contains(&after[0]));
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        let sum = stripes.read(&mut after);
+        assert_eq!((after.as_slice(), sum), (&[3][..], 5.0));
+    });
+}
+
+#[test]
+fn two_that_meet_in_a_sum_lose_nothing() {
+    loom::model(|| {
+        let stripes = Arc::new(Stripes::new(1));
+        let other = Arc::clone(&stripes);
+        let thread = thread::spawn(move || {
+            number_thread(1);
+            other.record(0, 1, 1.0);
+            other.record(0, 1, 2.0);
+        });
+        stripes.record(0, 1, 4.0);
+        stripes.record(0, 1, 8.0);
+        thread.join().unwrap();
+        let mut all = Vec::new();
+        let sum = stripes.read(&mut all);
+        assert_eq!((all.as_slice(), sum), (&[4][..], 15.0));
+    });
+}
+
+/// A series and its family, of which it is the only one that there can be.
+struct Series {
+    value: AtomicU64,
+    life: Life,
+    is_member: Mutex<bool>,
+}
+
+impl Series {
+    fn increment(&self) {
+        self.value.fetch_add(1, Ordering::Relaxed);
+        if self.life.touch() {
+            let mut is_member = self.is_member.lock().unwrap();
+            self.life.come_back();
+            *is_member = true;
+        }
+    }
+
+    fn expire(&self, now: u64) {
+        let mut is_member = self.is_member.lock().unwrap();
+        if *is_member && self.life.expire(now, 1) {
+            *is_member = false;
+        }
+    }
+
+    fn remove(&self) {
+        let mut is_member = self.is_member.lock().unwrap();
+        if std::mem::take(&mut *is_member) {
+            self.life.leave();
+        }
+    }
+
+    /// What a page has of it.
+    fn shown(&self) -> Option<u64> {
+        let is_member = self.is_member.lock().unwrap();
+        is_member.then(|| self.value.load(Ordering::Relaxed))
+    }
+}
+
+fn come_and_go(go: fn(&Series)) {
+    loom::model(move || {
+        let series = Arc::new(Series {
+            value: AtomicU64::new(0),
+            life: Life::new(),
+            is_member: Mutex::new(true),
+        });
+        // Once looked at, it is used no more.
+        series.expire(0);
+        let threads = [(); 2].map(|()| {
+            let series = Arc::clone(&series);
+            thread::spawn(move || series.increment())
+        });
+        go(&series);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        // Nobody is half gone: who uses it next finds it, or puts it back, with all that it was told.
+        assert!(matches!(series.shown(), None | Some(2)));
+        series.increment();
+        assert_eq!(series.shown(), Some(3));
+        // And it can go again.
+        series.expire(5);
+        series.expire(10);
+        assert_eq!(series.shown(), None);
+    });
+}
+
+#[test]
+fn a_series_that_expires_while_it_is_used_is_found_or_comes_back() {
+    come_and_go(|series| series.expire(1));
+}
+
+#[test]
+fn a_series_that_is_removed_while_it_is_used_is_found_or_comes_back() {
+    come_and_go(Series::remove);
+}
