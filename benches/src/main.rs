@@ -31,6 +31,9 @@ struct Cli {
     /// Fewer and shorter rounds: enough to see that it runs, not to quote
     #[arg(long)]
     quick: bool,
+    /// Only tell by how much this makes the process grow: how the program asks itself
+    #[arg(long, value_enum, hide = true)]
+    resident: Option<groups::recorder::Resident>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -42,7 +45,15 @@ enum Group {
 }
 
 fn main() -> ExitCode {
-    let Cli { group, quick } = Cli::parse();
+    let Cli {
+        group,
+        quick,
+        resident,
+    } = Cli::parse();
+    if let Some(what) = resident {
+        groups::recorder::print_growth(what);
+        return ExitCode::SUCCESS;
+    }
     let effort = if quick {
         Effort {
             rounds: 3,
