@@ -2,6 +2,7 @@
 
 mod bench;
 mod command;
+mod generate;
 mod lint;
 mod summary;
 mod test;
@@ -73,6 +74,16 @@ enum Task {
     /// everything runs.
     #[command(after_long_help = bench::EXAMPLES)]
     Bench(bench::Args),
+
+    /// Write the rules, dashboards and the runbook in monitoring/, and the README's table of series.
+    ///
+    /// They come from what the crates say they record, under the names that the options choose. With
+    /// --check nothing is written, and what differs is an error: `cargo xtask test` does that, too.
+    ///
+    /// Builds and runs the package monitoring, which has options of its own: see
+    /// `cargo xtask generate -- --help`.
+    #[command(after_long_help = generate::EXAMPLES)]
+    Generate(generate::Args),
 }
 
 const TOOLS_EXAMPLES: &str = "\
@@ -100,6 +111,7 @@ fn run(task: &Task) -> Result<()> {
         Task::Lint(args) => lint::run(&root, args),
         Task::Tools(args) => tools::run(&root, args),
         Task::Bench(args) => bench::run(&root, args),
+        Task::Generate(args) => generate::run(&root, args),
     }
 }
 
