@@ -4,6 +4,7 @@ mod backend;
 mod bare;
 mod groups;
 mod harness;
+mod least;
 mod route;
 mod versions;
 

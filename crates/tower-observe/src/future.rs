@@ -18,7 +18,7 @@ pin_project! {
     where
         X: Exchange,
     {
-        // `None` only until it is called, and while it is dropped.
+        // `None` only while it is dropped.
         #[pin]
         inner: Option<F>,
         tracker: Tracker<X>,
@@ -40,15 +40,11 @@ pin_project! {
 impl<F, X: Exchange> ResponseFuture<F, X> {
     /// Follows an exchange whose service is yet to be called: the tracker is moved into its place once,
     /// and not again with the inner future.
-    pub(crate) const fn new(tracker: Tracker<X>) -> Self {
+    pub(crate) const fn new(inner: F, tracker: Tracker<X>) -> Self {
         Self {
-            inner: None,
+            inner: Some(inner),
             tracker,
         }
-    }
-
-    pub(crate) fn call(&mut self, inner: impl FnOnce() -> F) {
-        self.inner = Some(self.tracker.run(inner));
     }
 }
 

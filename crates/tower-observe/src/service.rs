@@ -81,9 +81,8 @@ where
             .observer
             .start(&mut RequestHead::new(&mut request, started));
         // Armed before the inner service is called: a panic in there is an end, too.
-        let tracker = Tracker::new(exchange, self.clock.clone(), started, request.method());
-        let mut future = ResponseFuture::new(tracker);
-        future.call(|| self.inner.call(request));
-        future
+        let mut tracker = Tracker::new(exchange, self.clock.clone(), started, request.method());
+        let future = tracker.run(|| self.inner.call(request));
+        ResponseFuture::new(future, tracker)
     }
 }

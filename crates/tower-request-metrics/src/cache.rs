@@ -14,7 +14,7 @@ use metrics::{Counter, Gauge, Histogram, SharedString};
 use rapidhash::fast::RandomState;
 
 use crate::{
-    config::{Config, Series},
+    config::Config,
     instrument::{Instrument, Moment},
     key::Key,
     names::OTHER,
@@ -129,6 +129,9 @@ pub(crate) struct Row {
     rpc_type: Option<&'static str>,
     recorder: RecorderId,
     config: Arc<Config>,
+    /// Of the configuration, what every request needs: beside the slots it is in the same lines of memory.
+    masks: [Key; Moment::COUNT],
+    touch_after: Age,
     slots: [Place<Slot>; 1 << SLOT_BITS],
 }
 
@@ -190,6 +193,8 @@ impl Row {
             rpc_type: config.rpc_methods.get(&*name).copied(),
             name,
             recorder,
+            masks: config.masks,
+            touch_after: config.touch_after,
             config: Arc::clone(config),
             slots: [const { OnceLock::new() }; 1 << SLOT_BITS],
         }
@@ -259,7 +264,8 @@ impl Row {
     /// The handles of the instruments of this moment, for this key.
     #[inline]
     pub(crate) fn at(&self, moment: Moment, key: Key) -> At<'_> {
-        let key = key.masked(self.config.mask(moment));
+        let mask = self.masks.get(moment as usize).copied();
+        let key = key.masked(mask.unwrap_or(Key::EMPTY));
         let spread = key.spread(moment as u64) >> (u64::BITS - SLOT_BITS);
         // There are as many places as numbers of so many bits; the first is never taken for another.
         let [first, ..] = &self.slots;
@@ -304,18 +310,16 @@ impl At<'_> {
         now: Age,
         f: impl FnOnce(Option<&Arc<Handle>>, &Handle) -> R,
     ) -> Option<R> {
-        let config = &*self.row.config;
-        let series = config.series(instrument)?;
         let cell = self.slot.cells.get(instrument.cell())?;
         let Some(first) = cell.first.get() else {
-            return match self.first(instrument, series, cell, now) {
+            return match self.first(instrument, cell, now)? {
                 Ok(first) => Some(f(None, first)),
                 Err(handle) => Some(f(Some(&handle), &handle)),
             };
         };
         // Written at most once a second: a line that is only read stays in every core's cache.
-        if now.0.saturating_sub(cell.used.load(Ordering::Relaxed)) > config.touch_after.0 {
-            self.used_again(instrument, series, cell, now);
+        if now.0.saturating_sub(cell.used.load(Ordering::Relaxed)) > self.row.touch_after.0 {
+            self.used_again(instrument, cell, now);
         }
         Some(match cell.renewed.get() {
             None => f(None, first),
@@ -326,40 +330,43 @@ impl At<'_> {
         })
     }
 
-    #[cold]
-    fn register(self, instrument: Instrument, series: &Series) -> Handle {
+    /// A handle of the series, if the instrument is recorded at all.
+    fn register(self, instrument: Instrument) -> Option<Handle> {
+        let config = &*self.row.config;
+        let series = config.series(instrument)?;
         let key = self.slot.key.masked(series.mask);
-        self.row.config.register(instrument, series, self.row, key)
+        Some(config.register(instrument, series, self.row, key))
     }
 
     #[cold]
-    fn first<'a>(
+    fn first(
         self,
         instrument: Instrument,
-        series: &Series,
-        cell: &'a Cell,
+        cell: &Cell,
         now: Age,
-    ) -> Result<&'a Handle, Arc<Handle>> {
-        let handle = self.register(instrument, series);
+    ) -> Option<Result<&Handle, Arc<Handle>>> {
+        let handle = self.register(instrument)?;
         // A request may end where another recorder is the facade's than where it started. Its handle is
         // none of ours to keep.
         if self.row.config.target.id() != self.row.recorder {
-            return Err(Arc::new(handle));
+            return Some(Err(Arc::new(handle)));
         }
         cell.used.store(now.0, Ordering::Relaxed);
         // Also if another thread was faster: its handle is one of the same series.
-        Ok(cell.first.get_or_init(|| handle))
+        Some(Ok(cell.first.get_or_init(|| handle)))
     }
 
     #[cold]
-    fn used_again(self, instrument: Instrument, series: &Series, cell: &Cell, now: Age) {
+    fn used_again(self, instrument: Instrument, cell: &Cell, now: Age) {
         let config = &*self.row.config;
         let before = cell.used.swap(now.0, Ordering::Relaxed);
         // Not where a request ends under another recorder than it started under.
         if now.0.saturating_sub(before) > config.max_idle.0
             && config.target.id() == self.row.recorder
         {
-            cell.renew(self.register(instrument, series));
+            if let Some(handle) = self.register(instrument) {
+                cell.renew(handle);
+            }
         }
     }
 }

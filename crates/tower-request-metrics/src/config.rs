@@ -146,14 +146,6 @@ impl Config {
         self.series.get(instrument.index())?.as_ref()
     }
 
-    #[inline]
-    pub(crate) fn mask(&self, moment: Moment) -> Key {
-        self.masks
-            .get(moment as usize)
-            .copied()
-            .unwrap_or(Key::EMPTY)
-    }
-
     pub(crate) fn has(&self, instrument: Instrument) -> bool {
         self.series(instrument).is_some()
     }
