@@ -21,8 +21,11 @@ struct Setting;
 
 impl Setting {
     fn begin() -> Option<Self> {
-        let nested = SETTING.try_with(|setting| setting.replace(true));
-        (nested == Ok(false)).then_some(Self)
+        // Not made where it is nested, even for a moment: its drop would say that the outer one is done.
+        match SETTING.try_with(|setting| setting.replace(true)) {
+            Ok(false) => Some(Self),
+            _ => None,
+        }
     }
 }
 
