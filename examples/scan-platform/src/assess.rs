@@ -94,17 +94,17 @@ impl Assessor {
         &self,
         scan_type: ScanType,
         path: &str,
-        findings: Vec<Finding>,
+        findings: &[Finding],
     ) -> anyhow::Result<Assessed> {
         let baseline = self.store.baseline(scan_type, path).await;
         let baseline = baseline.context("cannot read the target's baseline")?;
-        let severities = Severities::of(&findings);
-        let drift = baseline
-            .map(|baseline| Drift::between(baseline.scan_id, &baseline.findings, &findings));
+        let severities = Severities::of(findings);
+        let drift =
+            baseline.map(|baseline| Drift::between(baseline.scan_id, &baseline.findings, findings));
         Ok(Assessed {
             passed: self.policy.passed(&severities),
             severities,
-            findings,
+            findings: findings.to_vec(),
             drift,
         })
     }

@@ -13,6 +13,7 @@ pub mod grpc;
 pub mod keys;
 pub mod oneshot;
 pub mod platform;
+pub mod probe;
 pub mod record;
 pub mod scan;
 pub mod scanner;

@@ -35,6 +35,9 @@ pub const fn deadline(scan_type: ScanType) -> Duration {
     }
 }
 
+/// How long a scan that has waited waits for a database that does not answer, before it asks again.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+
 /// Observes a running scan: called on the scanning thread, often.
 pub type Watch = Arc<dyn Fn(&scan::Step<'_>) + Send + Sync>;
 
@@ -242,8 +245,19 @@ impl Service<Job> for Engine {
                 found = on_thread(scan, job.scan_type, job.target, limits, job.watch) => found?,
                 () = told_to_stop => return Err(JobError::Interrupted),
             };
-            let assessed = assessor.assess(job.scan_type, &path, findings).await;
-            assessed.map_err(JobError::Platform)
+            loop {
+                let assessed = assessor.assess(job.scan_type, &path, &findings).await;
+                match assessed {
+                    // Nobody waits for an answer: what was found is not thrown away for a database that
+                    // is away for a while.
+                    Err(error) if job.ticket.is_some() => {
+                        let error = error.as_ref() as &dyn std::error::Error;
+                        tracing::error!(error, "cannot assess what was found yet");
+                    }
+                    assessed => return assessed.map_err(JobError::Platform),
+                }
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
         })
     }
 }

@@ -8,6 +8,7 @@ use tokio::{net::TcpListener, sync::watch};
 use crate::{
     api, background, grpc,
     platform::{self, Platform, Setup},
+    probe,
     store::{DatabaseUrl, Store},
     telemetry,
 };
@@ -58,6 +59,7 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
         store.clone(),
         &interrupted,
     )?;
+    probe::probe_all(&scans).await;
     store.beat().await?;
     background::end_abandoned(&platform, &instance).await?;
     let (grpc_listener, grpc_address) = match options.grpc_listen {
@@ -111,11 +113,13 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
     };
     let timeout = options.instance_timeout;
     let watch = tokio::spawn(background::keep_watch(platform.clone(), timeout));
+    let probes = tokio::spawn(probe::keep_probing(scans));
     tokio::select! {
         served = async { tokio::try_join!(http, grpc, queue) } => drop(served?),
         () = drained => tracing::warn!("some requests did not finish in time"),
     }
     watch.abort();
+    probes.abort();
     if let Err(error) = store.forget(&instance).await {
         let error = error.as_ref() as &dyn std::error::Error;
         tracing::warn!(error, "cannot say that this instance has ended");

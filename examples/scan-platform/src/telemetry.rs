@@ -9,6 +9,7 @@ use tower_metrics_exporter::{
     BuildInfo, Exporter, ExporterBuilder, ProcessCollector, SpanExemplarsLayer, TokioCollector,
     collector_fn,
 };
+use tower_observe::Spec;
 use tower_request_metrics::{Protocol, RequestMetrics};
 use tower_scan_lifecycle::ScanMetrics;
 use tracing_subscriber::{
@@ -73,6 +74,21 @@ pub fn install_exporter(scans: &ScanMetrics, store: &Store) -> anyhow::Result<Ex
     Ok(exporter)
 }
 
+/// Everything that the platform records of its own: requests, calls, scans, queries, log lines. What the
+/// exporter adds of the process and of itself is not among it.
+///
+/// # Errors
+///
+/// See [`rpc_metrics`] and [`scan_metrics`](crate::platform::scan_metrics).
+pub fn specs() -> anyhow::Result<Vec<Spec>> {
+    let mut specs = request_metrics().specs();
+    specs.extend(rpc_metrics()?.specs());
+    specs.extend(crate::platform::scan_metrics()?.specs());
+    specs.extend(store::specs());
+    specs.extend(tower_json_logging::specs());
+    Ok(specs)
+}
+
 /// An exporter that knows everything that the platform records.
 ///
 /// # Errors
@@ -80,16 +96,12 @@ pub fn install_exporter(scans: &ScanMetrics, store: &Store) -> anyhow::Result<Ex
 /// See [`rpc_metrics`].
 pub fn exporter(scans: &ScanMetrics) -> anyhow::Result<ExporterBuilder> {
     Ok(Exporter::builder()
-        .specs(request_metrics().specs())
-        .specs(rpc_metrics()?.specs())
-        .specs(scans.specs())
+        .specs(specs()?)
         .collector(collector_fn("scans", {
             // The ages of the oldest scans rise between starts and ends, too.
             let scans = scans.clone();
             move |_| scans.refresh()
         }))
-        .specs(store::specs())
-        .specs(tower_json_logging::specs())
         .exemplars_from_spans()
         .collector(ProcessCollector::new())
         .collector(TokioCollector::new(&tokio::runtime::Handle::try_current()?))

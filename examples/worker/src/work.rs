@@ -11,6 +11,7 @@ use anyhow::{Context as _, ensure};
 use apalis::prelude::{BackendExt as _, Task, WorkerBuilder, WorkerError};
 use axum::{Router, routing::get};
 use scan_platform::{
+    probe::{keep_probing, probe_all},
     scan::{Engine, Limits, Policy, ScanRoot, ScanType},
     scanner::deadline,
     telemetry::install_log,
@@ -75,6 +76,8 @@ pub async fn work(options: Options) -> anyhow::Result<()> {
         "--heartbeat {:?} is too often: stores count in seconds",
         options.heartbeat
     );
+    probe_all(&scans).await;
+    tokio::spawn(keep_probing(scans.clone()));
     let root = ScanRoot::open(&options.scan_root)
         .with_context(|| format!("cannot open {:?}: give a directory", options.scan_root))?;
     let share = Share {

@@ -11,7 +11,7 @@ pub mod worker_cases;
 
 pub use self::{
     http::{Answer, events, get, get_with, post, post_with, put},
-    model::slow_model,
+    model::{slow_model, sparse_model},
     platform::{Platform, Setup, fixtures, program},
     process::Process,
     worker::{Queue, Worker, worker_program},

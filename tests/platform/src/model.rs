@@ -6,7 +6,11 @@ use std::{
 
 /// A pickle of one byte string, whose bytes are a hole in the file: long to read, and nothing to store.
 pub fn slow_model(path: &Path) {
-    let length: u64 = 24 << 30;
+    sparse_model(path, 24 << 30);
+}
+
+/// The same, of a string of this length.
+pub fn sparse_model(path: &Path, length: u64) {
     let mut file = File::create(path).unwrap();
     file.write_all(b"\x80\x04\x8e").unwrap();
     file.write_all(&length.to_le_bytes()).unwrap();

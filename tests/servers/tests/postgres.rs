@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use platform_tests::{Platform, Setup, get, program};
+use platform_tests::{Platform, Setup, get, program, sparse_model};
 use server_tests::Postgres;
 
 platform_tests::cases!(Postgres::start());
@@ -79,4 +79,31 @@ fn a_database_that_goes_and_comes_back_is_seen_and_used_again() {
         .process()
         .wait_for("health", || (get(&url).status == 200).then_some(()));
     assert_eq!(platform.scan("mcp", "mcp/good.json").json()["passed"], true);
+}
+
+#[test]
+fn a_scan_that_ends_while_the_database_is_away_is_recorded_once_it_is_back() {
+    let mut postgres = Postgres::start();
+    let root = tempfile::tempdir().unwrap();
+    sparse_model(&root.path().join("model.pkl"), 2 << 30);
+    let setup = Setup::default().database(&postgres.url()).root(root.path());
+    let mut platform = setup.start();
+    let id = platform.scan_later("models", "model.pkl");
+    platform.wait_for_status(&id, "in_progress");
+    postgres.stop();
+    // It is at its end, and cannot say so.
+    let errors = r#"sentrascan_db_query_errors_total{query="baseline_get"}"#;
+    let url = format!("{}/metrics", platform.url());
+    platform.process().wait_for("end of the scan", || {
+        let page = get(&url).text;
+        let count = page.lines().find_map(|line| line.strip_prefix(errors));
+        count.filter(|count| *count != " 0").map(drop)
+    });
+    postgres.start_again();
+    let scan = platform.wait_for_status(&id, "completed");
+    assert_eq!(scan["passed"], true, "{scan}");
+    platform.wait_for_series(&[
+        r#"sentrascan_scans_total{status="completed",type="model"} 1"#,
+        r#"sentrascan_scans_started_total{type="model"} 1"#,
+    ]);
 }

@@ -22,14 +22,17 @@ const NAMES: [&str; 2] = ["", <ScansServer<ScanService> as NamedService>::NAME];
 pub(super) struct Health {
     reporter: HealthReporter,
     store: Store,
+    /// What was said last.
+    told: Option<ServingStatus>,
 }
 
 impl Health {
     /// Asks the database for the first time.
     pub(super) async fn start(store: Store) -> Self {
-        let health = Self {
+        let mut health = Self {
             reporter: HealthReporter::new(),
             store,
+            told: None,
         };
         health.ask().await;
         health
@@ -60,7 +63,7 @@ impl Health {
         }
     }
 
-    async fn ask(&self) {
+    async fn ask(&mut self) {
         let status = match self.store.ping().await {
             Ok(()) => ServingStatus::Serving,
             Err(error) => {
@@ -72,7 +75,11 @@ impl Health {
         self.set(status).await;
     }
 
-    async fn set(&self, status: ServingStatus) {
+    /// Who watches is told of changes only.
+    async fn set(&mut self, status: ServingStatus) {
+        if self.told.replace(status) == Some(status) {
+            return;
+        }
         for name in NAMES {
             self.reporter.set_service_status(name, status).await;
         }

@@ -143,3 +143,42 @@ impl Store {
         Ok(format!("{} {version}", self.kind.name()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{record::ScanRecord, scan::ScanType};
+
+    #[tokio::test]
+    async fn a_database_of_the_first_version_is_taken_over_with_its_scans() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scans.db");
+        let url = DatabaseUrl::from(format!("sqlite://{}", path.display()));
+        let scan = ScanRecord::start(ScanType::Mcp, "a.json");
+        // As it was before there were migrations; a record had no drift then.
+        let mut record = serde_json::to_value(&scan).unwrap();
+        record.as_object_mut().unwrap().remove("drift");
+        let old = Store::new(&url, "old").unwrap();
+        for statement in [
+            "CREATE TABLE scans (id TEXT PRIMARY KEY, type TEXT NOT NULL, status TEXT NOT NULL,
+             created_ms BIGINT NOT NULL, record TEXT NOT NULL)",
+            "INSERT INTO scans VALUES ($1, 'mcp', 'in_progress', 1, $2)",
+        ] {
+            let query = sqlx::query(statement)
+                .bind(&scan.id)
+                .bind(record.to_string());
+            query.execute(&old.pool).await.unwrap();
+        }
+        old.close().await;
+
+        let store = Store::opened(&url, "new").await.unwrap();
+        let found = store.get(&scan.id).await.unwrap().unwrap();
+        assert_eq!((found.id, found.drift), (scan.id.clone(), None));
+        // Nobody's name stands at it.
+        let ended = store.end_abandoned("").await.unwrap();
+        assert_eq!(ended.len(), 1);
+        store.close().await;
+        // And a second time there is nothing to do.
+        Store::opened(&url, "new").await.unwrap();
+    }
+}

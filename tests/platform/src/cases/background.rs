@@ -1,5 +1,7 @@
 //! Scans that wait for their turn while their clients do not wait for them.
 
+use std::thread;
+
 use serde_json::json;
 
 use crate::{Setup, post};
@@ -69,4 +71,45 @@ pub fn what_is_wrong_with_a_path_is_said_before_the_scan_waits(database: &str) {
     assert_eq!(platform.get("/api/v1/scans").json()["scans"], json!([]));
     let started = platform.series(r#"sentrascan_scans_started_total{type="mcp"}"#);
     assert_eq!(started, Some(6.0));
+}
+
+pub fn two_instances_share_what_waits_and_each_scan_runs_once(database: &str) {
+    const SCANS: usize = 60;
+    let setup = Setup::default().database(database);
+    let mut platforms = ["one", "two"].map(|name| setup.clone().instance(name).start());
+    let ids: Vec<_> = thread::scope(|scope| {
+        let clients = platforms.iter().map(|platform| {
+            scope.spawn(|| -> Vec<_> {
+                let ask = |_| platform.scan_later("models", "model/eval-p4.pkl");
+                (0..SCANS / 2).map(ask).collect()
+            })
+        });
+        // All at once, and then wait for them.
+        let clients: Vec<_> = clients.collect();
+        let asked = clients.into_iter();
+        asked
+            .flat_map(|client| client.join().expect("it asks"))
+            .collect()
+    });
+    // Whichever ran it, every instance knows.
+    for id in &ids {
+        let scan = platforms[0].wait_for_status(id, "completed");
+        assert_eq!(scan["passed"], false, "{scan}");
+    }
+    let sum = |series: &str| -> f64 {
+        let of = platforms.iter().map(|platform| platform.series(series));
+        of.map(|value| value.expect("it is there")).sum()
+    };
+    for series in [
+        r#"sentrascan_scans_started_total{type="model"}"#,
+        r#"sentrascan_scans_total{status="completed",type="model"}"#,
+        r#"sentrascan_scan_duration_seconds_count{type="model"}"#,
+        r#"sentrascan_scan_queue_duration_seconds_count{type="model"}"#,
+    ] {
+        assert_eq!(sum(series), SCANS as f64, "{series}");
+    }
+    assert_eq!(
+        sum(r#"sentrascan_scan_failures_total{reason="error",type="model"}"#),
+        0.0
+    );
 }

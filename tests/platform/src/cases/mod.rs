@@ -28,6 +28,7 @@ macro_rules! cases {
             // background
             a_scan_in_the_background_is_answered_at_once_and_told_of_at_its_end,
             no_more_scans_wait_than_may,
+            two_instances_share_what_waits_and_each_scan_runs_once,
             what_is_wrong_with_a_path_is_said_before_the_scan_waits,
             // baseline
             a_change_against_the_baseline_is_drift_until_it_is_approved,
