@@ -182,25 +182,32 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod access;
+mod context;
 mod format;
 mod layer;
 mod levels;
+mod limit;
 pub mod names;
-mod observer;
 mod panic_hook;
 mod redact;
 mod request_id;
+mod schema;
 mod sink;
 mod trace_context;
 
 pub use self::{
-    format::{JsonLayer, Limits},
+    access::{JsonLogging, LoggedRequest, Sample},
+    context::{ContextHandle, RequestContext, Value, set},
+    format::{JsonLayer, Limits, Line, WriteLine},
     layer::JsonLoggingLayer,
     levels::{Levels, LevelsError},
+    limit::RateLimit,
     names::specs,
-    observer::{JsonLogging, LoggedRequest},
     panic_hook::PanicHook,
+    redact::{PathPolicy, QueryPolicy},
     request_id::RequestId,
+    schema::{Durations, Fact, Fields, LevelNames, Schema},
     sink::{
         DropReason, Importance, LineCount, LostLines, Overflow, Sink, SinkBuilder, SinkError,
         SinkGuard, SinkReport, SinkStats, SinkWriter,

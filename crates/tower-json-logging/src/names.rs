@@ -1,11 +1,13 @@
 //! Names of the series and of their labels, and of what the request's line is known by.
 
+use metrics::{Counter, counter};
 use tower_observe::{Spec, Unit};
+use tracing_core::Level;
 
 /// Counter of lines that the writer took. Label: [`LEVEL`].
 pub const LINES_TOTAL: &str = "log_lines_total";
 
-/// Counter of lines that were lost. Label: [`REASON`].
+/// Counter of lines that were lost or held back. Labels: [`REASON`], [`LEVEL`].
 pub const LINES_DROPPED_TOTAL: &str = "log_lines_dropped_total";
 
 /// Counter of the bytes that the sink's output took, those that tell of lost lines included.
@@ -29,11 +31,18 @@ pub const QUEUE_CAPACITY_BYTES: &str = "log_queue_capacity_bytes";
 /// The level as the line has it: `TRACE`, `DEBUG`, `INFO`, `WARN` or `ERROR`.
 pub const LEVEL: &str = "level";
 
-/// Why a line was lost: what [`DropReason::as_str`](crate::DropReason::as_str) gives, or [`IO_ERROR`].
+/// Why a line was lost: what [`DropReason::as_str`](crate::DropReason::as_str) gives, or [`IO_ERROR`],
+/// [`RATE_LIMITED`], [`SAMPLED`].
 pub const REASON: &str = "reason";
 
 /// The writer failed.
 pub const IO_ERROR: &str = "io_error";
+
+/// A limit of how often was reached.
+pub const RATE_LIMITED: &str = "rate_limited";
+
+/// The line of a request was not among those that are written by chance.
+pub const SAMPLED: &str = "sampled";
 
 /// The target of a request's line and of its span, for filters: `RUST_LOG=info,http.access=off`.
 pub const TARGET: &str = "http.access";
@@ -47,7 +56,7 @@ pub fn specs() -> Vec<Spec> {
         Spec::counter(LINES_TOTAL, "Log lines that were written.").labels([LEVEL]),
         Spec::counter(
             LINES_DROPPED_TOTAL,
-            "Log lines that were lost, by what lost them.",
+            "Log lines that were lost or held back, by reason.",
         )
         .labels([REASON, LEVEL]),
         Spec::counter(
@@ -73,4 +82,26 @@ pub fn specs() -> Vec<Spec> {
         )
         .unit(Unit::Bytes),
     ]
+}
+
+/// Counts a line that was written.
+pub(crate) fn count_written(level: Level) {
+    // The labels are literals: only so does the facade make no allocation for them.
+    let counter = match level {
+        Level::ERROR => counter!(LINES_TOTAL, "level" => "ERROR"),
+        Level::WARN => counter!(LINES_TOTAL, "level" => "WARN"),
+        Level::INFO => counter!(LINES_TOTAL, "level" => "INFO"),
+        Level::DEBUG => counter!(LINES_TOTAL, "level" => "DEBUG"),
+        Level::TRACE => counter!(LINES_TOTAL, "level" => "TRACE"),
+    };
+    counter.increment(1);
+}
+
+/// Counts a line that was not.
+pub(crate) fn count_lost(level: Level, reason: &'static str) {
+    lost(level, reason).increment(1);
+}
+
+fn lost(level: Level, reason: &'static str) -> Counter {
+    counter!(LINES_DROPPED_TOTAL, "reason" => reason, "level" => level.as_str())
 }

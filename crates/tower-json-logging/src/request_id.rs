@@ -1,28 +1,26 @@
 use std::{
+    cell::Cell,
     fmt,
     hash::{BuildHasher as _, RandomState},
-    process,
-    sync::{
-        OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    process, thread,
     time::SystemTime,
 };
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The header that carries the id, in requests and responses.
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The id of a request: an extension of the request that the service gets.
+/// The id of a request: [`RequestContext::request_id`](crate::RequestContext::request_id).
 ///
 /// It is the request's `x-request-id` if that is well-formed, 1 to 128 characters of
 /// `A-Z a-z 0-9 . _ : -`, and otherwise made here, unlike any other.
 ///
 /// ```
 /// # fn handler(request: http::Request<()>) -> Option<String> {
-/// let id = request.extensions().get::<tower_json_logging::RequestId>()?;
-/// Some(format!("Something went wrong. Please tell us: {id}"))
+/// let context = request.extensions().get::<tower_json_logging::RequestContext>()?;
+/// Some(format!("Something went wrong. Please tell us: {}", context.request_id()))
 /// # }
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -51,19 +49,82 @@ impl RequestId {
         well_formed.then(|| Self(value.clone()))
     }
 
-    /// An id that no other request has: what is random of this process, and a count.
+    /// An id that no other request has: 32 hexadecimal digits, by chance.
     pub(crate) fn make() -> Self {
-        static PROCESS: OnceLock<u64> = OnceLock::new();
-        static COUNT: AtomicU64 = AtomicU64::new(1);
+        thread_local! {
+            static MADE: Cell<Made> = const { Cell::new(Made::new()) };
+        }
 
-        // `RandomState` is seeded by the operating system. The rest is for systems where it is not.
-        let process =
-            PROCESS.get_or_init(|| RandomState::new().hash_one((process::id(), SystemTime::now())));
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let id = HeaderValue::try_from(format!("{process:016x}-{count:x}"));
-        // Hexadecimal digits are always a header's value.
-        Self(id.unwrap_or(HeaderValue::from_static("unknown")))
+        let make = |made: &Cell<Made>| {
+            let mut all = made.take();
+            let id = all.next();
+            made.set(all);
+            id
+        };
+        // A thread that ends has none anymore, but may still make one.
+        MADE.try_with(make).unwrap_or_else(|_| Made::new().next())
     }
+}
+
+/// Ids that a thread has made: many at once, so that one costs no allocation.
+#[derive(Default)]
+struct Made {
+    random: u64,
+    digits: Bytes,
+}
+
+impl Made {
+    const DIGITS: usize = 32;
+    const AT_ONCE: usize = 64;
+
+    const fn new() -> Self {
+        Self {
+            random: 0,
+            digits: Bytes::new(),
+        }
+    }
+
+    fn next(&mut self) -> RequestId {
+        if self.digits.len() < Self::DIGITS {
+            self.digits = self.more();
+        }
+        let digits = self.digits.split_to(Self::DIGITS.min(self.digits.len()));
+        // Hexadecimal digits are always a header's value.
+        let id = HeaderValue::from_maybe_shared(digits);
+        RequestId(id.unwrap_or(HeaderValue::from_static("unknown")))
+    }
+
+    fn more(&mut self) -> Bytes {
+        if self.random == 0 {
+            // `RandomState` is seeded by the operating system. The rest is for systems where it is not.
+            let seed = (process::id(), thread::current().id(), SystemTime::now());
+            self.random = RandomState::new().hash_one(seed) | 1;
+        }
+        let mut digits = Vec::with_capacity(Self::DIGITS * Self::AT_ONCE);
+        for _ in 0..Self::AT_ONCE * 2 {
+            let mut word = self.word();
+            for _ in 0..16 {
+                digits.push(hex_digit(word & 0xf));
+                word >>= 4;
+            }
+        }
+        Bytes::from(digits)
+    }
+
+    /// The next of a sequence that repeats after 2⁶⁴: `SplitMix64`, by Sebastiano Vigna.
+    const fn word(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = self.random;
+        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word ^ (word >> 31)
+    }
+}
+
+fn hex_digit(digit: u64) -> u8 {
+    let digit = u32::try_from(digit).ok();
+    let digit = digit.and_then(|digit| char::from_digit(digit, 16));
+    digit.map_or(b'0', |digit| u8::try_from(digit).unwrap_or(b'0'))
 }
 
 impl fmt::Display for RequestId {

@@ -5,6 +5,7 @@ use http::HeaderMap;
 pub(crate) struct TraceContext {
     trace_id: [u8; 32],
     parent_id: [u8; 16],
+    flags: [u8; 2],
 }
 
 impl TraceContext {
@@ -24,7 +25,7 @@ impl TraceContext {
         let version = hex::<2>(parts.next()?)?;
         let trace_id = hex::<32>(parts.next()?)?;
         let parent_id = hex::<16>(parts.next()?)?;
-        hex::<2>(parts.next()?)?;
+        let flags = hex::<2>(parts.next()?)?;
 
         let ends_right = match &version {
             b"00" => more.is_empty(),
@@ -35,6 +36,7 @@ impl TraceContext {
         (ends_right && !is_null(&trace_id) && !is_null(&parent_id)).then_some(Self {
             trace_id,
             parent_id,
+            flags,
         })
     }
 
@@ -46,6 +48,11 @@ impl TraceContext {
     /// The caller's span: 16 hexadecimal digits.
     pub(crate) fn span_id(&self) -> &str {
         text(&self.parent_id)
+    }
+
+    /// 2 hexadecimal digits.
+    pub(crate) fn flags(&self) -> &str {
+        text(&self.flags)
     }
 }
 
@@ -75,6 +82,7 @@ mod tests {
         let context = parse(VALID).unwrap();
         assert_eq!(context.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
         assert_eq!(context.span_id(), "00f067aa0ba902b7");
+        assert_eq!(context.flags(), "01");
     }
 
     #[test]

@@ -401,12 +401,10 @@ fn lines_written_and_lost_are_counted() {
         .into_vec()
         .into_iter()
         .map(|(key, _, _, value)| {
-            let label = key.key().labels().next().unwrap();
-            (
-                key.key().name().to_owned(),
-                format!("{}={}", label.key(), label.value()),
-                value,
-            )
+            let labels = key.key().labels();
+            let labels = labels.map(|label| format!("{}={}", label.key(), label.value()));
+            let labels: Vec<_> = labels.collect();
+            (key.key().name().to_owned(), labels.join(" "), value)
         })
         .collect();
     counted.sort_by(|one, other| one.0.cmp(&other.0));
@@ -420,7 +418,7 @@ fn lines_written_and_lost_are_counted() {
     assert_eq!(
         counted,
         [
-            entry("log_lines_dropped_total", "reason=io_error", 2),
+            entry("log_lines_dropped_total", "reason=io_error level=INFO", 2),
             entry("log_lines_total", "level=WARN", 1),
         ]
     );
@@ -579,14 +577,21 @@ impl Model {
         for (name, value) in fields {
             let name = name.strip_prefix("r#").unwrap_or(name);
             let reserved = match name {
-                "timestamp" | "level" | "module" | "target" | "truncated" | "@timestamp" => true,
+                "timestamp" | "level" | "module" | "target" | "truncated" | "@timestamp"
+                | "error_sources" => true,
                 "message" | "function" => !is_event,
                 _ => false,
             };
             let schema = !reserved
                 && matches!(
                     name,
-                    "message" | "function" | "scan_id" | "request_id" | "trace_id" | "span_id"
+                    "message"
+                        | "function"
+                        | "scan_id"
+                        | "request_id"
+                        | "trace_id"
+                        | "span_id"
+                        | "error"
                 );
             let key = match name {
                 "" => String::from("_"),
@@ -597,11 +602,15 @@ impl Model {
                 here.insert(key, json!("[REDACTED]"));
                 continue;
             }
-            here.insert(key.clone(), value.expected(schema || name == "error"));
+            here.insert(key.clone(), value.expected(schema));
+            if name == "error" {
+                here.remove("error_sources");
+            }
             if let Recorded::Error(texts) = value {
                 if let Some((_, sources)) = texts.split_first().filter(|(_, rest)| !rest.is_empty())
                 {
-                    here.insert(format!("{key}_sources"), json!(sources));
+                    let name = if name.is_empty() { "_" } else { name };
+                    here.insert(format!("{name}_sources"), json!(sources));
                 }
             }
         }
@@ -669,7 +678,7 @@ fn fields() -> impl Strategy<Value = Vec<(String, Recorded)>> {
 }
 
 /// Logs an event with these fields, within spans with those, the outermost first.
-fn log_all(layer: JsonLayer<Log>, spans: &[Vec<(String, Recorded)>], event: &[(String, Recorded)]) {
+fn log_all(layer: JsonLayer, spans: &[Vec<(String, Recorded)>], event: &[(String, Recorded)]) {
     let names = |fields: &[(String, Recorded)], kind| {
         let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
         metadata(kind, &names)
@@ -744,7 +753,7 @@ proptest! {
         }
         let own = line.as_object().unwrap().keys().filter(|key| {
             !["timestamp", "level", "message", "module", "function", "scan_id", "request_id",
-                "trace_id", "span_id", "truncated"].contains(&key.as_str())
+                "trace_id", "span_id", "error", "error_sources", "truncated"].contains(&key.as_str())
         });
         prop_assert!(own.count() <= most_fields);
     }

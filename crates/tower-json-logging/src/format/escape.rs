@@ -114,6 +114,16 @@ const fn may_need_escape(byte: u8) -> bool {
     matches!(byte, 0..=0x1f | b'"' | b'\\' | 0x7f | 0xc2 | 0xe2)
 }
 
+/// Writes a text as a JSON string, as [`string`] does.
+pub(crate) fn text(out: &mut Vec<u8>, room: usize, text: &str) -> bool {
+    out.push(b'"');
+    let mut escaper = Escaper::new(out, room);
+    escaper.push(text);
+    let cut = escaper.is_cut();
+    out.push(b'"');
+    cut
+}
+
 /// Writes a JSON string, quotes included, whose inside has at most `room` bytes. Tells whether it was
 /// cut.
 pub(crate) fn string(out: &mut Vec<u8>, room: usize, text: fmt::Arguments<'_>) -> bool {

@@ -1,34 +1,29 @@
-use std::{
-    fmt,
-    io::{self, Write as _},
-    sync::atomic::{AtomicU64, Ordering},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{error::Error, fmt, io, sync::Arc};
 
-use metrics::{Counter, counter};
 use tracing_core::{
-    Event, Level, Metadata, Subscriber,
+    Event, Field, Level, Subscriber,
+    field::Visit,
     span::{Attributes, Id, Record},
 };
-use tracing_subscriber::{
-    Layer,
-    fmt::MakeWriter,
-    layer::Context,
-    registry::{LookupSpan, SpanRef},
-};
+use tracing_subscriber::{Layer, fmt::MakeWriter, layer::Context, registry::LookupSpan};
 
 use crate::{
+    access,
+    context::{RequestContext, Value},
     format::{
         Limits,
+        core::{Config, Core},
         fields::Fields,
-        keys::{self, Origin},
-        line::{self, Head},
+        output::{Immediate, WriteLine},
+        plan::{Origin, Plan},
         scratch::Scratch,
-        span::{LayerId, SpanFields},
+        spans::Open,
         value::Recorder,
     },
+    limit::{Passage, RateLimit},
     names,
-    redact::Redact,
+    redact::{Names, REDACTED},
+    schema::Schema,
 };
 
 /// Writes each event of `tracing` as one JSON object on one line: a layer of `tracing-subscriber`.
@@ -65,15 +60,12 @@ use crate::{
 ///
 /// The [crate's documentation](crate#keys) lists the keys.
 ///
-/// A line is built whole, in memory that the thread keeps, and given to the writer by one `write_all`.
-/// A writer that fails loses that line, which is counted; nothing panics, and nothing is tried again.
-/// A value whose `Debug` panics makes the logging statement panic, as anywhere else; no part of its
-/// line is written.
-pub struct JsonLayer<W = fn() -> io::Stdout> {
-    make_writer: W,
-    id: LayerId,
-    limits: Limits,
-    redact: Redact,
+/// A line is built whole, in memory that the thread keeps, and handed over once. A value whose `Debug`
+/// panics makes the logging statement panic, as anywhere else; no part of its line is written.
+///
+/// The methods that change it are for before it is installed: they begin anew.
+pub struct JsonLayer {
+    core: Arc<Core>,
 }
 
 impl JsonLayer {
@@ -81,150 +73,277 @@ impl JsonLayer {
     pub fn stdout() -> Self {
         Self::new(io::stdout)
     }
-}
 
-impl<W> JsonLayer<W> {
-    /// A layer that writes to what `make_writer` gives: a closure that gives a [`Write`](io::Write), a
-    /// `Mutex` of one, or another [`MakeWriter`].
-    pub fn new(make_writer: W) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self {
-            make_writer,
-            id: LayerId(NEXT.fetch_add(1, Ordering::Relaxed)),
+    /// A layer that writes where lines are logged, to what `make_writer` gives: a closure that gives a
+    /// [`Write`](io::Write), a `Mutex` of one, or another [`MakeWriter`].
+    ///
+    /// A writer that fails loses that line, which is counted; nothing panics, and nothing is tried again.
+    /// One that blocks, blocks who logs.
+    pub fn new<W>(make_writer: W) -> Self
+    where
+        W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+    {
+        Self::to(Immediate(make_writer))
+    }
+
+    /// A layer that hands its lines to `output`.
+    pub fn to(output: impl WriteLine) -> Self {
+        let config = Config {
+            output: Arc::new(output),
+            schema: Schema::seed(),
             limits: Limits::new(),
-            redact: Redact::default(),
+            names: Names::default(),
+            rate_limit: None,
+        };
+        Self {
+            core: Arc::new(Core::new(config)),
         }
+    }
+
+    fn changed(&self, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = self.core.config().clone();
+        change(&mut config);
+        Self {
+            core: Arc::new(Core::new(config)),
+        }
+    }
+
+    /// Has the keys of `schema`. Default: [`Schema::seed`].
+    #[must_use]
+    pub fn schema(self, schema: Schema) -> Self {
+        self.changed(|config| config.schema = schema)
     }
 
     /// Bounds lines by `limits`. Default: [`Limits::new`].
     #[must_use]
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
+    pub fn limits(self, limits: Limits) -> Self {
+        self.changed(|config| config.limits = limits)
     }
 
     /// Writes the field `name` although its name is a secret's. Default: none.
     ///
     /// Secret is a name that is or ends with `password`, `passwd`, `passphrase`, `secret`, `token`,
-    /// `api_key`, `authorization`, `bearer`, `cookie`, `private_key`, `credential` or `credentials`.
-    /// Case and the separators `-`, `_` and `.` do not matter, in `name` neither.
+    /// `api_key`, `authorization`, `bearer`, `cookie`, `private_key`, `credential` or `credentials`, or
+    /// with what [`secret_field`](Self::secret_field) added. Case and the separators `-`, `_` and `.` do
+    /// not matter, in `name` neither.
     #[must_use]
-    pub fn allow_field(mut self, name: &str) -> Self {
-        self.redact.allow(name);
-        self
+    pub fn allow_field(self, name: &str) -> Self {
+        self.changed(|config| config.names.allow(name))
     }
 
-    const fn recorder<'a>(&'a self, fields: &'a mut Fields, origin: Origin) -> Recorder<'a> {
+    /// Writes `"[REDACTED]"` for fields whose name is or ends with `name`, beside those that
+    /// [`allow_field`](Self::allow_field) lists. Default: none.
+    #[must_use]
+    pub fn secret_field(self, name: &str) -> Self {
+        self.changed(|config| config.names.add_secret(name))
+    }
+
+    /// Looks for credentials in all texts, messages included, and not only in errors. Default: off.
+    ///
+    /// Found are the user and the password in an address, what follows `Bearer` and `Basic`, JSON web
+    /// tokens, private keys in PEM, tokens with the prefixes of GitHub, GitLab, Slack, AWS and others, and
+    /// the value in `password=…` or `"password":"…"`, by the names of secret fields. What has no such form
+    /// is not found.
+    #[must_use]
+    pub fn search_texts(self) -> Self {
+        self.changed(|config| config.names.search_texts())
+    }
+
+    /// Bounds how often each place in the code logs. Default: no bound.
+    ///
+    /// What is held back is counted as `rate_limited`, and the next line of that place follows one that
+    /// tells how many were. The lines of requests are not meant: they have
+    /// [a limit of their own](crate::JsonLogging::rate_limit).
+    #[must_use]
+    pub fn rate_limit(self, limit: RateLimit) -> Self {
+        self.changed(|config| config.rate_limit = Some(limit))
+    }
+
+    pub(crate) const fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    fn recorder<'a>(
+        &'a self,
+        fields: &'a mut Fields,
+        plan: &'a Plan,
+        origin: Origin,
+    ) -> Recorder<'a> {
         Recorder {
             fields,
+            core: &self.core,
+            plan,
             origin,
-            redact: &self.redact,
-            limits: &self.limits,
         }
     }
 
-    /// Keeps what a span recorded. No lock is held while values are formatted: they may log.
-    fn keep<S>(&self, span: Option<SpanRef<'_, S>>, record: impl FnOnce(&mut Recorder<'_>))
-    where
-        S: for<'a> LookupSpan<'a>,
-    {
-        let Some(span) = span else { return };
-        let mut scratch = Scratch::take();
-        record(&mut self.recorder(&mut scratch.fields, Origin::Span));
-        if !scratch.fields.is_empty() {
-            let mut extensions = span.extensions_mut();
-            match extensions.get_mut::<SpanFields>() {
-                Some(kept) => kept.record(self.id, &scratch.fields, &self.limits),
-                None => extensions.insert(SpanFields::new(self.id, scratch.fields.clone())),
+    /// Whether the event is to be written, by the limit of its place.
+    fn passes(&self, plan: &Plan, level: Level) -> bool {
+        let Some(bucket) = plan.bucket.as_ref().filter(|_| !plan.is_request) else {
+            return true;
+        };
+        match bucket.take() {
+            Passage::Free => true,
+            Passage::After(count) => {
+                self.core.write_held_back(&plan.module_json, count);
+                true
+            }
+            Passage::Held => {
+                names::count_lost(level, names::RATE_LIMITED);
+                false
             }
         }
-        scratch.put_back();
     }
 }
 
-impl<W> JsonLayer<W>
-where
-    W: for<'a> MakeWriter<'a>,
-{
-    fn write(&self, metadata: &Metadata<'_>, line: &[u8]) {
-        let mut writer = self.make_writer.make_writer_for(metadata);
-        let written = writer.write_all(line);
-        // A writer may be a lock, and a recorder may log.
-        drop(writer);
-        let counted = if written.is_ok() {
-            lines_total(*metadata.level())
-        } else {
-            counter!(names::LINES_DROPPED_TOTAL, "reason" => "io_error")
-        };
-        counted.increment(1);
-    }
-}
-
-impl<S, W> Layer<S> for JsonLayer<W>
+impl<S> Layer<S> for JsonLayer
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
-    W: for<'a> MakeWriter<'a> + 'static,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        self.keep(context.span(id), |recorder| attributes.record(recorder));
+        let Some(span) = context.span(id) else { return };
+        let metadata = attributes.metadata();
+        let plan = self.core.plan(metadata);
+        // No lock is held while values are formatted: they may log.
+        let mut scratch = Scratch::take();
+        attributes.record(&mut self.recorder(&mut scratch.fields, &plan, Origin::Span));
+        let open = Open {
+            parent: span.parent().map(|parent| parent.id().into_u64()),
+            name: metadata.name(),
+            module: plan.module,
+            fields: Fields::new(),
+            context: plan.is_request.then(access::announced).flatten(),
+        };
+        let limits = self.core.limits();
+        let id = id.into_u64();
+        self.core.spans.open(id, &scratch.fields, limits, open);
+        scratch.put_back();
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        self.keep(context.span(id), |recorder| values.record(recorder));
+        let Some(metadata) = context.metadata(id) else {
+            return;
+        };
+        let plan = self.core.plan(metadata);
+        if plan.is_request {
+            if let Some(context) = self.core.spans.context(id) {
+                // So that also a line that is not written through `tracing` has it.
+                return values.record(&mut Given {
+                    context: &context,
+                    plan: &plan,
+                });
+            }
+        }
+        let mut scratch = Scratch::take();
+        values.record(&mut self.recorder(&mut scratch.fields, &plan, Origin::Span));
+        let limits = self.core.limits();
+        self.core.spans.change(id.into_u64(), |open| {
+            open.fields.overwrite(&scratch.fields, limits);
+        });
+        scratch.put_back();
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let metadata = event.metadata();
+        let plan = self.core.plan(metadata);
+        if !self.passes(&plan, *metadata.level()) {
+            return;
+        }
+        let span = context.event_span(event).map(|span| span.id());
         let mut scratch = Scratch::take();
         let Scratch { line, fields } = &mut scratch;
 
-        event.record(&mut self.recorder(fields, Origin::of_event(metadata)));
-
-        let module = keys::module(metadata);
-        let mut function = None;
-        // From the leaf to the root, so that the inner span wins.
-        for span in context.event_scope(event).into_iter().flatten() {
-            if function.is_none() && keys::module(span.metadata()) == module {
-                function = Some(span.name());
-            }
-            if let Some(kept) = span.extensions().get::<SpanFields>() {
-                if let Some(of_span) = kept.of(self.id) {
-                    fields.merge(of_span, &self.limits);
-                }
-            }
+        let ended = plan.is_request.then(access::announced_end).flatten();
+        if ended.is_some() {
+            fields.reserve(&self.core.schema().request_keys);
+        } else {
+            event.record(&mut self.recorder(fields, &plan, Origin::of(metadata)));
         }
 
-        let head = Head {
-            // A clock before 1970 is written as 1970.
-            since_epoch: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default(),
-            level: *metadata.level(),
-            module,
-            function,
-        };
-        line::write(line, head, fields, &self.limits);
-        self.write(metadata, line);
+        let mut function = None;
+        // From the leaf to the root, so that the inner span wins.
+        self.core.spans.visit(span.as_ref(), |open| {
+            if function.is_none() && open.module == plan.module {
+                function = Some(open.name);
+            }
+            if let Some(context) = &open.context {
+                self.core.merge_context(fields, context);
+            }
+            fields.merge(&open.fields, self.core.limits());
+        });
+
+        match &ended {
+            Some((context, ended)) => {
+                self.core
+                    .finish_request(line, fields, context, ended, Some(metadata));
+            }
+            None => self
+                .core
+                .finish_event(line, fields, &plan, function, metadata),
+        }
         scratch.put_back();
     }
-}
 
-/// The labels are literals: only so does the facade make no allocation for them.
-fn lines_total(level: Level) -> Counter {
-    match level {
-        Level::ERROR => counter!(names::LINES_TOTAL, "level" => "ERROR"),
-        Level::WARN => counter!(names::LINES_TOTAL, "level" => "WARN"),
-        Level::INFO => counter!(names::LINES_TOTAL, "level" => "INFO"),
-        Level::DEBUG => counter!(names::LINES_TOTAL, "level" => "DEBUG"),
-        Level::TRACE => counter!(names::LINES_TOTAL, "level" => "TRACE"),
+    fn on_close(&self, id: Id, _: Context<'_, S>) {
+        self.core.spans.close(id.into_u64());
     }
 }
 
-impl<W> fmt::Debug for JsonLayer<W> {
+/// Gives a request what was recorded on its span.
+struct Given<'a> {
+    context: &'a RequestContext,
+    plan: &'a Plan,
+}
+
+impl Given<'_> {
+    fn set(&self, field: &Field, value: impl FnOnce() -> Value) {
+        let plan = self.plan.field(field.index(), field.name());
+        let value = if plan.is_some_and(|plan| plan.secret) {
+            Value::from(REDACTED)
+        } else {
+            value()
+        };
+        self.context.set(field.name(), value);
+    }
+}
+
+impl Visit for Given<'_> {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.set(field, || value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.set(field, || value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.set(field, || value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.set(field, || value.into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.set(field, || value.into());
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.set(field, || Value::shown(format_args!("{value}")));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.set(field, || Value::shown(format_args!("{value:?}")));
+    }
+}
+
+impl fmt::Debug for JsonLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let config = self.core.config();
         f.debug_struct("JsonLayer")
-            .field("limits", &self.limits)
-            .field("redact", &self.redact)
+            .field("schema", &config.schema)
+            .field("limits", &config.limits)
+            .field("names", &config.names)
             .finish_non_exhaustive()
     }
 }

@@ -1,14 +1,20 @@
 //! JSON lines of `tracing`'s events.
 
-mod escape;
-mod fields;
-pub(crate) mod keys;
+pub(crate) mod core;
+pub(crate) mod escape;
+pub(crate) mod fields;
 mod layer;
 mod limits;
 mod line;
+pub(crate) mod output;
+pub(crate) mod plan;
 mod scratch;
-mod span;
+pub(crate) mod spans;
 pub(crate) mod timestamp;
-mod value;
+pub(crate) mod value;
 
-pub use self::{layer::JsonLayer, limits::Limits};
+pub use self::{
+    layer::JsonLayer,
+    limits::Limits,
+    output::{Line, WriteLine},
+};

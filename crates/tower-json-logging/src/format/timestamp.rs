@@ -46,7 +46,7 @@ const fn civil(days: u64) -> (u64, u64, u64) {
 }
 
 /// The last `N` decimal digits of `number`.
-fn digits<const N: usize>(out: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn digits<const N: usize>(out: &mut Vec<u8>, mut number: u64) {
     let mut digits = [b'0'; N];
     for digit in digits.iter_mut().rev() {
         *digit += u8::try_from(number % 10).unwrap_or_default();

@@ -1,108 +1,142 @@
-use std::{error::Error, fmt, io::Write as _};
+use std::{
+    error::Error,
+    fmt::{self, Write as _},
+    io::Write as _,
+};
 
 use tracing_core::{Field, field::Visit};
 
 use crate::{
     format::{
-        Limits, escape,
+        core::Core,
+        escape::{self, Escaper},
         fields::Fields,
-        keys::{Key, Origin},
+        plan::{FieldPlan, Origin, Place, Plan},
     },
-    redact::{REDACTED, Redact},
+    redact::{REDACTED, redact_text},
+    schema::Slot,
 };
 
 /// Writes recorded values into [`Fields`].
 pub(crate) struct Recorder<'a> {
     pub(crate) fields: &'a mut Fields,
+    pub(crate) core: &'a Core,
+    pub(crate) plan: &'a Plan,
     pub(crate) origin: Origin,
-    pub(crate) redact: &'a Redact,
-    pub(crate) limits: &'a Limits,
+}
+
+/// Writes one value into [`Fields`], as its plan has it.
+pub(crate) struct Value<'a> {
+    pub(crate) fields: &'a mut Fields,
+    pub(crate) core: &'a Core,
+    pub(crate) plan: &'a FieldPlan,
+    pub(crate) has_twins: bool,
 }
 
 impl Recorder<'_> {
-    /// A value that is written as a string.
-    fn text(&mut self, name: &str, value: fmt::Arguments<'_>) {
-        self.put(name, |out, _, room| escape::string(out, room, value));
+    fn value(&mut self, field: &Field, f: impl FnOnce(&mut Value<'_>)) {
+        let Self {
+            fields, core, plan, ..
+        } = self;
+        let has_twins = plan.has_twins;
+        if let Some(plan) = plan.field(field.index(), field.name()) {
+            return f(&mut Value {
+                fields,
+                core,
+                plan,
+                has_twins,
+            });
+        }
+        // Of another place than what it is recorded on.
+        let plan = core.field_plan(field.name(), self.origin);
+        f(&mut Value {
+            fields,
+            core,
+            plan: &plan,
+            has_twins: true,
+        });
     }
+}
 
-    /// `write` gets where to write to, whether the value has to be a string, and the room for it.
-    fn put(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>, bool, usize) -> bool) {
-        let Some(key) = Key::of(name, self.origin) else {
-            return;
-        };
-        let (redact, room) = (self.redact, self.limits.max_value());
-        self.fields.put(key, self.limits, |out| {
-            if redact.is_secret(key) {
+impl Value<'_> {
+    /// `write` gets where to write to and the room for it, and tells whether it was cut.
+    fn put(&mut self, write: impl FnOnce(&mut Vec<u8>, usize) -> bool) {
+        let (limits, secret) = (self.core.limits(), self.plan.secret);
+        let write = |out: &mut Vec<u8>| {
+            if secret {
                 // Not even formatted: what is secret is nowhere in memory twice.
-                escape::string(out, room, format_args!("{REDACTED}"))
+                quoted(out, REDACTED.as_bytes());
+                false
             } else {
-                write(out, key.is_text(), room)
+                write(out, limits.max_value())
             }
-        });
-    }
-
-    pub(crate) fn integer(&mut self, name: &str, value: impl itoa::Integer) {
-        self.put(name, |out, text, _| {
-            let mut digits = itoa::Buffer::new();
-            let digits = digits.format(value).as_bytes();
-            if text {
-                quoted(out, digits);
-            } else {
-                out.extend_from_slice(digits);
-            }
-            false
-        });
-    }
-
-    /// An integer that not every reader of JSON holds exactly, as a string of digits.
-    pub(crate) fn big_integer(&mut self, name: &str, value: impl itoa::Integer) {
-        self.put(name, |out, _, _| {
-            quoted(out, itoa::Buffer::new().format(value).as_bytes());
-            false
-        });
-    }
-
-    pub(crate) fn unsigned(&mut self, name: &str, value: u64) {
-        // Elasticsearch and others have no integer above this.
-        if i64::try_from(value).is_ok() {
-            self.integer(name, value);
-        } else {
-            self.big_integer(name, value);
+        };
+        match &self.plan.place {
+            Place::Nowhere => {}
+            Place::Slot(slot) => self.fields.put_slot(*slot, write),
+            Place::Own(key) if self.has_twins => self.fields.put(key, limits, write),
+            Place::Own(key) => self.fields.put_new(key, limits, write),
         }
     }
 
-    pub(crate) fn float(&mut self, name: &str, value: f64) {
-        self.put(name, |out, text, room| match (text, value.is_finite()) {
-            (true, _) => escape::string(out, room, format_args!("{value:?}")),
-            // The shortest digits that read back as the same number, `1e300` rather than 300 zeros.
-            (false, true) => {
-                // Writing to memory does not fail.
-                drop(write!(out, "{value:?}"));
-                false
-            }
-            (false, false) => {
-                out.extend_from_slice(b"null");
-                false
-            }
-        });
-    }
-
-    pub(crate) fn boolean(&mut self, name: &str, value: bool) {
-        self.put(name, |out, text, _| {
-            let word = if value { "true" } else { "false" };
+    /// What needs no escaping, as it is or as a string.
+    fn plain(&mut self, text: bool, plain: &[u8]) {
+        self.put(|out, _| {
             if text {
-                quoted(out, word.as_bytes());
+                quoted(out, plain);
             } else {
-                out.extend_from_slice(word.as_bytes());
+                out.extend_from_slice(plain);
             }
             false
         });
     }
 
-    pub(crate) fn string(&mut self, name: &str, value: &str) {
-        self.put(name, |out, _, room| {
+    pub(crate) fn integer(&mut self, value: impl itoa::Integer) {
+        self.plain(self.plan.text, itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    /// An integer that not every reader of JSON holds exactly, as a string of digits.
+    pub(crate) fn big_integer(&mut self, value: impl itoa::Integer) {
+        self.plain(true, itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    pub(crate) fn unsigned(&mut self, value: u64) {
+        // Elasticsearch and others have no integer above this.
+        if i64::try_from(value).is_ok() {
+            self.integer(value);
+        } else {
+            self.big_integer(value);
+        }
+    }
+
+    pub(crate) fn float(&mut self, value: f64) {
+        let text = self.plan.text;
+        self.put(|out, _| {
+            if !text && !value.is_finite() {
+                out.extend_from_slice(b"null");
+                return false;
+            }
+            let quote: &[u8] = if text { b"\"" } else { b"" };
+            out.extend_from_slice(quote);
+            // The shortest digits that read back as the same number, `1e300` rather than 300 zeros.
+            // Writing to memory does not fail.
+            drop(write!(out, "{value:?}"));
+            out.extend_from_slice(quote);
+            false
+        });
+    }
+
+    pub(crate) fn boolean(&mut self, value: bool) {
+        self.plain(self.plan.text, if value { b"true" } else { b"false" });
+    }
+
+    pub(crate) fn string(&mut self, value: &str) {
+        if self.plan.search {
+            return self.text(format_args!("{value}"));
+        }
+        self.put(|out, room| {
             out.push(b'"');
-            let mut escaper = escape::Escaper::new(out, room);
+            let mut escaper = Escaper::new(out, room);
             escaper.push(value);
             let cut = escaper.is_cut();
             out.push(b'"');
@@ -110,34 +144,54 @@ impl Recorder<'_> {
         });
     }
 
-    pub(crate) fn hex(&mut self, name: &str, value: &[u8]) {
-        self.text(name, format_args!("{}", Hex(value)));
+    pub(crate) fn hex(&mut self, value: &[u8]) {
+        self.put(|out, room| escape::string(out, room, format_args!("{}", Hex(value))));
     }
 
-    pub(crate) fn debug(&mut self, name: &str, value: &dyn fmt::Debug) {
-        self.text(name, format_args!("{value:?}"));
+    pub(crate) fn text(&mut self, value: fmt::Arguments<'_>) {
+        let search = self.plan.search;
+        self.put(|out, room| {
+            if search {
+                searched(out, room, value)
+            } else {
+                escape::string(out, room, value)
+            }
+        });
     }
 
-    pub(crate) fn error(&mut self, name: &str, error: &(dyn Error + 'static)) {
-        self.text(name, format_args!("{error}"));
-        let Some(key) = Key::of(name, self.origin) else {
-            return;
-        };
-        if error.source().is_none() || self.redact.is_secret(key) {
+    pub(crate) fn error(&mut self, error: &(dyn Error + 'static)) {
+        self.put(|out, room| searched(out, room, format_args!("{error}")));
+        if error.source().is_none() || self.plan.secret {
             return;
         }
-        let (room, name) = (
-            self.limits.max_value(),
-            format!("{}{}_sources", key.prefix, key.name),
-        );
-        self.fields.put(Key::own(&name), self.limits, |out| {
-            sources(out, room, error)
-        });
+        let core = self.core;
+        let write = |out: &mut Vec<u8>| sources(out, core, error);
+        match &self.plan.place {
+            Place::Nowhere => {}
+            Place::Slot(Slot::Error) => {
+                if core.schema().has_slot(Slot::ErrorSources) {
+                    self.fields.put_slot(Slot::ErrorSources, write);
+                }
+            }
+            Place::Slot(_) if !core.schema().has_fields() => {}
+            Place::Slot(_) | Place::Own(_) => {
+                let name = self.plan.name;
+                let key = core
+                    .schema()
+                    .field_key(name.strip_prefix("r#").unwrap_or(name), "_sources");
+                self.fields.put(&key, core.limits(), write);
+            }
+        }
     }
 }
 
-/// The texts of the errors that led to this one, as an array. Tells whether it was cut.
-fn sources(out: &mut Vec<u8>, room: usize, error: &(dyn Error + 'static)) -> bool {
+/// The texts of the errors that led to this one: an array, or one string with a line for each. Tells
+/// whether it was cut.
+fn sources(out: &mut Vec<u8>, core: &Core, error: &(dyn Error + 'static)) -> bool {
+    let room = core.limits().max_value();
+    if core.schema().sources_as_text || core.schema().fields_are_text() {
+        return searched(out, room, format_args!("{}", Chain(error)));
+    }
     let end = out.len().saturating_add(room);
     let mut cut = false;
     let mut source = error.source();
@@ -152,11 +206,55 @@ fn sources(out: &mut Vec<u8>, room: usize, error: &(dyn Error + 'static)) -> boo
         if out.last() != Some(&b'[') {
             out.push(b',');
         }
-        cut = escape::string(out, left, format_args!("{error}"));
+        cut = searched(out, left, format_args!("{error}"));
         source = error.source();
     }
     out.push(b']');
     cut
+}
+
+/// Its sources, a line for each.
+struct Chain<'a>(&'a (dyn Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, "caused by: {error}")?;
+            source = error.source();
+            if source.is_some() {
+                f.write_char('\n')?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes a text without the credentials in it, which are looked for before it is cut.
+pub(crate) fn searched(out: &mut Vec<u8>, room: usize, text: fmt::Arguments<'_>) -> bool {
+    /// Takes so much and no more: a value may go on for ever.
+    struct Some(String, usize);
+
+    impl fmt::Write for Some {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let left = self.1.saturating_sub(self.0.len());
+            if text.len() <= left {
+                self.0.push_str(text);
+                return Ok(());
+            }
+            let fits = (0..=left).rev().find_map(|at| text.get(..at));
+            self.0.push_str(fits.unwrap_or_default());
+            self.1 = self.0.len();
+            Err(fmt::Error)
+        }
+    }
+
+    // So that what begins to be a credential before the cut is known as one.
+    let mut whole = Some(String::new(), room.saturating_add(4096));
+    // An error is the end of the room, or the value's own: what there is stays.
+    let _ = whole.write_fmt(text);
+    let text = redact_text(&whole.0);
+    escape::string(out, room, format_args!("{text}"))
 }
 
 fn quoted(out: &mut Vec<u8>, text: &[u8]) {
@@ -175,42 +273,42 @@ impl fmt::Display for Hex<'_> {
 
 impl Visit for Recorder<'_> {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.float(field.name(), value);
+        self.value(field, |out| out.float(value));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.integer(field.name(), value);
+        self.value(field, |out| out.integer(value));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.unsigned(field.name(), value);
+        self.value(field, |out| out.unsigned(value));
     }
 
     fn record_i128(&mut self, field: &Field, value: i128) {
-        self.big_integer(field.name(), value);
+        self.value(field, |out| out.big_integer(value));
     }
 
     fn record_u128(&mut self, field: &Field, value: u128) {
-        self.big_integer(field.name(), value);
+        self.value(field, |out| out.big_integer(value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.boolean(field.name(), value);
+        self.value(field, |out| out.boolean(value));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.string(field.name(), value);
+        self.value(field, |out| out.string(value));
     }
 
     fn record_bytes(&mut self, field: &Field, value: &[u8]) {
-        self.hex(field.name(), value);
+        self.value(field, |out| out.hex(value));
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.error(field.name(), value);
+        self.value(field, |out| out.error(value));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.debug(field.name(), value);
+        self.value(field, |out| out.text(format_args!("{value:?}")));
     }
 }

@@ -18,7 +18,7 @@ use tracing_subscriber::fmt::MakeWriter;
 pub(crate) struct Log(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl Log {
-    pub(crate) fn layer(&self) -> JsonLayer<Self> {
+    pub(crate) fn layer(&self) -> JsonLayer {
         JsonLayer::new(self.clone())
     }
 

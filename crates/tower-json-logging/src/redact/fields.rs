@@ -1,10 +1,5 @@
 //! Which fields are secret.
 
-use crate::format::keys::{Key, Role};
-
-/// What is written in place of a secret.
-pub(crate) const REDACTED: &str = "[REDACTED]";
-
 /// A field is secret if its name is one of these, or ends with one. Without separators.
 const SECRET: [&str; 12] = [
     "password",
@@ -26,26 +21,44 @@ const SHORTEST: usize = 5;
 
 /// Decides by name which fields are secret, whatever the case and the separators of the name.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Redact {
+pub(crate) struct Names {
     allowed: Vec<String>,
+    secret: Vec<String>,
+    search_texts: bool,
 }
 
-impl Redact {
+impl Names {
     pub(crate) fn allow(&mut self, name: &str) {
         self.allowed.push(String::from(name));
     }
 
-    pub(crate) fn is_secret(&self, key: Key<'_>) -> bool {
-        key.role == Role::Own
-            && key.name.len() >= SHORTEST
-            && SECRET
-                .iter()
-                .any(|secret| ends_with(key.name, secret).is_some())
-            && !self
-                .allowed
-                .iter()
-                .any(|allowed| is_same(key.name, allowed))
+    pub(crate) fn add_secret(&mut self, name: &str) {
+        let name: String = letters(name).map(char::from).collect();
+        self.secret.push(name.chars().rev().collect());
     }
+
+    pub(crate) const fn search_texts(&mut self) {
+        self.search_texts = true;
+    }
+
+    /// Whether all texts are searched for credentials, and not only errors.
+    pub(crate) const fn searches_texts(&self) -> bool {
+        self.search_texts
+    }
+
+    pub(crate) fn is_secret(&self, name: &str) -> bool {
+        let is_added = || {
+            let mut added = self.secret.iter();
+            added.any(|secret| ends_with(name, secret))
+        };
+        (is_secret_name(name) || is_added())
+            && !self.allowed.iter().any(|allowed| is_same(name, allowed))
+    }
+}
+
+/// Whether the name is a secret's, by the names that are known.
+pub(crate) fn is_secret_name(name: &str) -> bool {
+    name.len() >= SHORTEST && SECRET.iter().any(|secret| ends_with(name, secret))
 }
 
 /// The letters of a name, from the last to the first.
@@ -55,14 +68,11 @@ fn letters(name: &str) -> impl Iterator<Item = u8> {
     bytes.filter(letter).map(|byte| byte.to_ascii_lowercase())
 }
 
-/// What comes before `ending` in `name`, if it ends so.
-fn ends_with(name: &str, ending: &str) -> Option<impl Iterator<Item = u8>> {
+/// Whether the name, without its separators, ends so.
+fn ends_with(name: &str, ending: &str) -> bool {
     let mut letters = letters(name);
-    ending
-        .bytes()
-        .rev()
-        .all(|expected| letters.next() == Some(expected))
-        .then_some(letters)
+    let mut ending = ending.bytes().rev();
+    ending.all(|expected| letters.next() == Some(expected))
 }
 
 fn is_same(one: &str, other: &str) -> bool {
@@ -72,15 +82,14 @@ fn is_same(one: &str, other: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::keys::Origin;
 
-    fn is_secret(redact: &Redact, name: &str) -> bool {
-        redact.is_secret(Key::of(name, Origin::Event).unwrap())
+    fn is_secret(names: &Names, name: &str) -> bool {
+        names.is_secret(name)
     }
 
     #[test]
     fn names_of_secrets_are_known_in_every_spelling() {
-        let redact = Redact::default();
+        let names = Names::default();
         for name in [
             "password",
             "PASSWORD",
@@ -101,13 +110,13 @@ mod tests {
             "credentials",
             "pass_word",
         ] {
-            assert!(is_secret(&redact, name), "{name}");
+            assert!(is_secret(&names, name), "{name}");
         }
     }
 
     #[test]
     fn names_that_only_look_alike_are_not() {
-        let redact = Redact::default();
+        let names = Names::default();
         for name in [
             "max_tokens",
             "token_count",
@@ -120,7 +129,7 @@ mod tests {
             "scan_id",
             "",
         ] {
-            assert!(!is_secret(&redact, name), "{name}");
+            assert!(!is_secret(&names, name), "{name}");
         }
     }
 
@@ -130,12 +139,21 @@ mod tests {
     }
 
     #[test]
+    fn an_added_name_is_one_of_a_secret() {
+        let mut names = Names::default();
+        names.add_secret("s-s_n");
+        assert!(is_secret(&names, "ssn"));
+        assert!(is_secret(&names, "userSSN"));
+        assert!(!is_secret(&names, "ssns"));
+    }
+
+    #[test]
     fn an_allowed_name_is_written_and_no_other() {
-        let mut redact = Redact::default();
-        redact.allow("page_token");
-        assert!(!is_secret(&redact, "page_token"));
-        assert!(!is_secret(&redact, "pageToken"));
-        assert!(is_secret(&redact, "next_page_token"));
-        assert!(is_secret(&redact, "token"));
+        let mut names = Names::default();
+        names.allow("page_token");
+        assert!(!is_secret(&names, "page_token"));
+        assert!(!is_secret(&names, "pageToken"));
+        assert!(is_secret(&names, "next_page_token"));
+        assert!(is_secret(&names, "token"));
     }
 }

@@ -1,0 +1,389 @@
+use std::{fmt, net::IpAddr, sync::Arc};
+
+use http::{HeaderMap, HeaderName, header::CONTENT_TYPE};
+use tower_observe::{
+    Class, Classify as _, End, Ending, Exchange, HttpClassify, Observe, RequestHead, ResponseHead,
+    grpc::Code,
+};
+use tracing::{Level, Span, field};
+
+use super::{
+    Sample,
+    facts::{Ended, Message, Route, Text, method, protocol},
+    handover::announce,
+    sample::Decision,
+    settings::{Settings, chosen},
+};
+use crate::{
+    context::RequestContext,
+    format::JsonLayer,
+    limit::{Passage, RateLimit},
+    names::{self, TARGET},
+    redact::{PathPolicy, QueryPolicy},
+    request_id::{self, RequestId},
+    trace_context::TraceContext,
+};
+
+/// Where the request's line and span come from, in place of which lines say [`TARGET`].
+pub(crate) const MODULE: &str = module_path!();
+
+/// The observer behind [`JsonLoggingLayer`](crate::JsonLoggingLayer): gives each request an id, a span,
+/// and one line at its end.
+///
+/// On its own it is for a tuple of observers in one [`ObserveLayer`](tower_observe::ObserveLayer),
+/// which costs a request less than a layer for each. Observers after it in the tuple, as the service
+/// itself, run inside the request's span.
+#[derive(Clone, Default)]
+pub struct JsonLogging {
+    settings: Arc<Settings>,
+}
+
+impl JsonLogging {
+    /// An observer with the defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn changed(self, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = self.settings;
+        change(Arc::make_mut(&mut settings));
+        Self { settings }
+    }
+
+    /// Takes the route's template from `route`, for routers that this crate does not know. Default:
+    /// axum's `MatchedPath` with the feature `axum`, else none.
+    ///
+    /// ```
+    /// use tower_json_logging::JsonLogging;
+    ///
+    /// #[derive(Clone)]
+    /// struct Template(&'static str); // an extension that a router sets
+    ///
+    /// let logging = JsonLogging::new()
+    ///     .route(|request| Some(request.extensions().get::<Template>()?.0.to_owned()));
+    /// # drop(logging);
+    /// ```
+    #[must_use]
+    pub fn route<F>(self, route: F) -> Self
+    where
+        F: Fn(&RequestHead<'_>) -> Option<String> + Send + Sync + 'static,
+    {
+        self.changed(|settings| settings.route = Some(Arc::new(route)))
+    }
+
+    /// Takes the client's address from `client_ip`. Default: a [`SocketAddr`](std::net::SocketAddr) in
+    /// the request's extensions, else none. No header is believed: a client writes there what it likes.
+    ///
+    /// With axum: `|request| Some(request.extensions().get::<ConnectInfo<SocketAddr>>()?.0.ip())`.
+    #[must_use]
+    pub fn client_ip<F>(self, client_ip: F) -> Self
+    where
+        F: Fn(&RequestHead<'_>) -> Option<IpAddr> + Send + Sync + 'static,
+    {
+        self.changed(|settings| settings.client_ip = Some(Arc::new(client_ip)))
+    }
+
+    /// Writes no line for requests of which `skip` says so, such as health probes. Default: none.
+    ///
+    /// They have an id and a span nevertheless, for what the service itself logs of them.
+    #[must_use]
+    pub fn skip<F>(self, skip: F) -> Self
+    where
+        F: Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
+    {
+        self.changed(|settings| settings.skip = Some(Arc::new(skip)))
+    }
+
+    /// Decides the level of a request's line. Default: `ERROR` if the server failed, by
+    /// [`HttpClassify`], and for gRPC requests by
+    /// [`GrpcClassify`](tower_observe::GrpcClassify); else `INFO`.
+    #[must_use]
+    pub fn level<F>(self, level: F) -> Self
+    where
+        F: Fn(&End<'_>) -> Level + Send + Sync + 'static,
+    {
+        self.changed(|settings| settings.level = Some(Arc::new(level)))
+    }
+
+    /// How much of the path is logged. Default: [`PathPolicy::omit`].
+    #[must_use]
+    pub fn path(self, policy: PathPolicy) -> Self {
+        self.changed(|settings| settings.path = policy)
+    }
+
+    /// How much of the query is logged. Default: [`QueryPolicy::redact_all_but`] none.
+    #[must_use]
+    pub fn query(self, policy: QueryPolicy) -> Self {
+        self.changed(|settings| settings.query = policy)
+    }
+
+    /// Which headers of the request are logged. Default: none, `User-Agent` apart.
+    ///
+    /// Of those that carry credentials the value is `[REDACTED]`: `Authorization`, `Cookie`, `X-Api-Key`,
+    /// `X-Forwarded-Client-Cert` and others, all that end with `-token`, `-secret`, `-key`, `-password`,
+    /// `-credential` or `-cookie`, and values that are
+    /// [marked as sensitive](http::HeaderValue::is_sensitive).
+    #[must_use]
+    pub fn request_headers<I>(self, names: I) -> Self
+    where
+        I: IntoIterator<Item = HeaderName>,
+    {
+        self.changed(|settings| settings.request_headers = unique(names))
+    }
+
+    /// Which headers of the response are logged, by the same rules. Default: none.
+    #[must_use]
+    pub fn response_headers<I>(self, names: I) -> Self
+    where
+        I: IntoIterator<Item = HeaderName>,
+    {
+        self.changed(|settings| settings.response_headers = unique(names))
+    }
+
+    /// Writes lines for some requests only. Default: for all.
+    #[must_use]
+    pub fn sample(self, sample: Sample) -> Self {
+        self.changed(|settings| settings.sample = Some(sample))
+    }
+
+    /// Bounds how many lines there are, errors apart. Default: no bound. What is held back is counted as
+    /// `rate_limited`.
+    #[must_use]
+    pub fn rate_limit(self, limit: RateLimit) -> Self {
+        self.changed(|settings| settings.bucket = Some(Arc::new(limit.bucket())))
+    }
+
+    /// Makes each request an id of its own, also one that came with a well-formed one: for services that
+    /// strangers call. Default: off.
+    #[must_use]
+    pub fn ignore_request_ids(self) -> Self {
+        self.changed(|settings| settings.ignores_request_ids = true)
+    }
+
+    /// Does not tell clients the id, in the response's `x-request-id`. Default: does.
+    #[must_use]
+    pub fn hide_request_ids(self) -> Self {
+        self.changed(|settings| settings.is_silent = true)
+    }
+
+    /// Writes lines with the schema, the rules and the output of `layer`, and not through `tracing`: they
+    /// are there whatever its filters say, and also without a subscriber. Default: through `tracing`.
+    ///
+    /// The fields that a line takes from its request are those of
+    /// [`RequestContext::set`](crate::RequestContext::set), and what was recorded on the request's span;
+    /// spans outside of it are not looked at.
+    #[must_use]
+    pub fn direct(self, layer: &JsonLayer) -> Self {
+        self.changed(|settings| settings.direct = Some(Arc::clone(layer.core())))
+    }
+}
+
+impl Observe for JsonLogging {
+    type Exchange = LoggedRequest;
+
+    fn start(&self, request: &mut RequestHead<'_>) -> LoggedRequest {
+        let settings = &self.settings;
+        let skipped = settings.skip.as_ref().is_some_and(|skip| skip(request));
+        let facts = (!skipped).then(|| settings.facts(request));
+        let headers = request.headers();
+        let given = (!settings.ignores_request_ids).then(|| RequestId::of(headers));
+        let id = given.flatten().unwrap_or_else(RequestId::make);
+        let trace = TraceContext::of(headers);
+        let is_grpc = is_grpc(headers);
+        let context = RequestContext::new(id, trace, facts);
+
+        // At ERROR, so that a filter for severe events keeps what they belong to.
+        let span = announce(&context, None, || {
+            tracing::error_span!(
+                target: TARGET,
+                "request",
+                request_id = context.request_id().as_str(),
+                trace_id = context.trace_id(),
+                scan_id = field::Empty,
+            )
+        });
+        request.extensions_mut().insert(context.clone());
+        LoggedRequest {
+            settings: Arc::clone(settings),
+            span,
+            context: Some(context),
+            is_grpc,
+            code: None,
+        }
+    }
+}
+
+impl fmt::Debug for JsonLogging {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JsonLogging").finish_non_exhaustive()
+    }
+}
+
+/// One request being logged. Made by [`JsonLogging`].
+pub struct LoggedRequest {
+    settings: Arc<Settings>,
+    span: Span,
+    /// `None` only while being dropped.
+    context: Option<RequestContext>,
+    is_grpc: bool,
+    /// In the response's headers, of a gRPC request.
+    code: Option<Code>,
+}
+
+impl Exchange for LoggedRequest {
+    fn head(&mut self, response: &mut ResponseHead<'_>) {
+        let Some(context) = &self.context else { return };
+        if context.facts().is_some() {
+            response.at();
+            if !self.settings.response_headers.is_empty() {
+                let headers = chosen(response.headers(), &self.settings.response_headers);
+                context.set_response_headers(headers);
+            }
+        }
+        if self.is_grpc {
+            self.code = Code::from_headers(response.headers());
+        }
+        if !self.settings.is_silent && !response.headers().contains_key(request_id::HEADER) {
+            let value = context.request_id().header_value().clone();
+            // A map that is full does not get it: better than a panic.
+            drop(response.headers_mut().try_insert(request_id::HEADER, value));
+        }
+    }
+
+    fn end(&self, end: &End<'_>) {
+        let Some(context) = &self.context else { return };
+        if context.facts().is_none() {
+            return;
+        }
+        let mut ended = self.ended(end);
+        if let Some(sample) = &self.settings.sample {
+            match sample.decide(context, &ended) {
+                Decision::Kept => {}
+                Decision::Drawn(rate) => ended.sample_rate = Some(rate),
+                Decision::Dropped => return names::count_lost(ended.level, names::SAMPLED),
+            }
+        }
+        if let Some(bucket) = &self.settings.bucket {
+            if ended.level > Level::WARN && bucket.take() == Passage::Held {
+                return names::count_lost(ended.level, names::RATE_LIMITED);
+            }
+        }
+        match &self.settings.direct {
+            Some(core) => core.write_request(context, &ended),
+            None => announce(context, Some(&ended), || log(context, &ended)),
+        }
+    }
+
+    fn scope<R>(&self, f: impl FnOnce() -> R) -> R {
+        self.span.in_scope(f)
+    }
+}
+
+impl LoggedRequest {
+    fn ended(&self, end: &End<'_>) -> Ended {
+        let grpc = self.is_grpc.then(|| Code::of_end(self.code, end));
+        let is_failure = match grpc {
+            // A broken stream is the server's failure whatever code a peer would make of it.
+            Some(code) => {
+                code.class() == Class::ServerError
+                    || matches!(
+                        end.ending(),
+                        Ending::BodyError | Ending::ServiceError | Ending::Panic
+                    )
+            }
+            None => HttpClassify.classify(None, end) == Class::ServerError,
+        };
+        let level = match &self.settings.level {
+            Some(level) => level(end),
+            None if is_failure => Level::ERROR,
+            None => Level::INFO,
+        };
+        Ended {
+            level,
+            ending: end.ending(),
+            status: end.effective_status().as_u16(),
+            is_failure,
+            grpc,
+            duration: end.duration(),
+            time_to_head: end.time_to_head(),
+            bytes: end.bytes(),
+            sample_rate: None,
+        }
+    }
+}
+
+impl Drop for LoggedRequest {
+    fn drop(&mut self) {
+        // The span knows the context, which can be used again once nobody does.
+        self.span = Span::none();
+        if let Some(context) = self.context.take() {
+            context.recycle();
+        }
+    }
+}
+
+/// Logs the line through `tracing`.
+///
+/// [`JsonLayer`] takes all from the request itself; the fields are for others.
+fn log(context: &RequestContext, ended: &Ended) {
+    let Some(facts) = context.facts() else { return };
+
+    // The level of an event is a constant of it.
+    macro_rules! line {
+        ($level:expr) => {{
+            let (method, method_original) = method(&facts.method);
+            tracing::event!(
+                target: TARGET,
+                $level,
+                event = "http_request",
+                method,
+                method_original,
+                route = facts.route.as_ref().map(Route::as_str),
+                path = facts.path.as_ref().map(Text::as_str),
+                query = facts.query.as_ref().map(Text::as_str),
+                status = ended.status,
+                outcome = ended.ending.as_str(),
+                duration_ms = ended.duration.as_secs_f64() * 1e3,
+                ttfb_ms = ended.time_to_head.map(|time| time.as_secs_f64() * 1e3),
+                bytes_out = ended.bytes,
+                protocol = protocol(facts.version),
+                client_ip = facts.client_ip.map(field::display),
+                user_agent = facts.user_agent().as_deref(),
+                request_id = context.request_id().as_str(),
+                trace_id = context.trace_id(),
+                "{}",
+                Message(context, ended),
+            );
+        }};
+    }
+    match ended.level {
+        Level::ERROR => line!(Level::ERROR),
+        Level::WARN => line!(Level::WARN),
+        Level::INFO => line!(Level::INFO),
+        Level::DEBUG => line!(Level::DEBUG),
+        Level::TRACE => line!(Level::TRACE),
+    }
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+fn unique(names: impl IntoIterator<Item = HeaderName>) -> Vec<HeaderName> {
+    let mut all: Vec<HeaderName> = Vec::new();
+    for name in names {
+        if !all.contains(&name) {
+            all.push(name);
+        }
+    }
+    all
+}
+
+impl fmt::Debug for LoggedRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoggedRequest")
+            .field("context", &self.context)
+            .finish_non_exhaustive()
+    }
+}

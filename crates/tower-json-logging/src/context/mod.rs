@@ -1,0 +1,266 @@
+//! What is known of a request while it runs.
+
+mod value;
+
+use std::{
+    cell::Cell,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use http::{HeaderName, HeaderValue};
+use tracing::{Instrument as _, Span, instrument::Instrumented};
+
+pub use self::value::Value;
+use crate::{
+    access::{Facts, Headers},
+    format::JsonLayer,
+    request_id::RequestId,
+    schema::Slot,
+    trace_context::TraceContext,
+};
+
+/// A request that is logged: its id, and fields that are set while it runs.
+///
+/// What is [`set`](Self::set) is on every later line of the request, and on its own line, whatever logs
+/// them and whatever the filters let through. The service finds it among the request's extensions, and
+/// anything that runs in the request's span finds it by [`current`](Self::current).
+///
+/// ```
+/// use tower_json_logging::RequestContext;
+///
+/// async fn scan(request: http::Request<()>) {
+///     if let Some(context) = request.extensions().get::<RequestContext>() {
+///         context.set("tenant", "acme");
+///     }
+///     find().await;
+/// }
+///
+/// async fn find() {
+///     // As far from the request as you like.
+///     tower_json_logging::set("scan_id", "7d0f");
+///     tracing::info!("has a scan_id and a tenant");
+///
+///     // What is spawned takes it along.
+///     let context = tower_json_logging::ContextHandle::current();
+///     std::thread::spawn(move || context.in_scope(|| tracing::info!("also here")));
+/// }
+/// # drop((scan(http::Request::new(())), find()));
+/// ```
+#[derive(Clone)]
+pub struct RequestContext(Arc<Inner>);
+
+pub(crate) struct Inner {
+    id: RequestId,
+    trace: Option<TraceContext>,
+    /// `None` if there is to be no line.
+    facts: Option<Facts>,
+    /// Whether there is a field, so that most lines take no lock.
+    has_fields: AtomicBool,
+    fields: Mutex<Vec<(&'static str, Value)>>,
+    /// Of the response; they come after the request was handed on.
+    headers: OnceLock<Headers>,
+}
+
+/// Sets a field of the request that the current span belongs to: [`RequestContext::set`].
+///
+/// Tells whether there was a request: without one, or if the subscriber has no
+/// [`JsonLayer`] that its span got to, nothing happens.
+pub fn set(name: &'static str, value: impl Into<Value>) -> bool {
+    RequestContext::current().is_some_and(|context| context.set(name, value))
+}
+
+impl RequestContext {
+    /// The most fields that a request takes.
+    const MOST_FIELDS: usize = 64;
+
+    pub(crate) fn new(id: RequestId, trace: Option<TraceContext>, facts: Option<Facts>) -> Self {
+        if let Some(mut inner) = SPARE.try_with(take_spare).ok().flatten() {
+            if let Some(place) = Arc::get_mut(&mut inner) {
+                (place.id, place.trace, place.facts) = (id, trace, facts);
+                return Self(inner);
+            }
+        }
+        Self(Arc::new(Inner {
+            id,
+            trace,
+            facts,
+            has_fields: AtomicBool::new(false),
+            fields: Mutex::default(),
+            headers: OnceLock::new(),
+        }))
+    }
+
+    /// Keeps the memory for a later request, unless somebody still looks at it.
+    pub(crate) fn recycle(self) {
+        let Self(mut inner) = self;
+        if let Some(place) = Arc::get_mut(&mut inner) {
+            place.facts = None;
+            drop(place.headers.take());
+            let fields = place.fields.get_mut();
+            fields.unwrap_or_else(PoisonError::into_inner).clear();
+            *place.has_fields.get_mut() = false;
+            // On a thread that ends it is dropped.
+            let _ = SPARE.try_with(|spare| put_spare(spare, inner));
+        }
+    }
+
+    /// The request that the current span belongs to.
+    ///
+    /// It is found through the [`JsonLayer`] of the current subscriber: `None` if that has none, or if
+    /// something between the two hides it, or filters the request's span from it.
+    pub fn current() -> Option<Self> {
+        let found = Span::current().with_subscriber(|(id, dispatch)| {
+            let layer: &JsonLayer = dispatch.downcast_ref()?;
+            layer.core().spans.context(id)
+        });
+        found.flatten()
+    }
+
+    /// The request's id.
+    pub fn request_id(&self) -> &RequestId {
+        &self.0.id
+    }
+
+    /// The id of the trace that the request came with: 32 hexadecimal digits.
+    pub fn trace_id(&self) -> Option<&str> {
+        self.0.trace.as_ref().map(TraceContext::trace_id)
+    }
+
+    /// Sets a field, in place of one of the same name. Tells whether there was room: a request takes 64.
+    ///
+    /// The rules for the names of fields, and for secrets, are those of every field. On the request's own
+    /// line its keys come first, and a field of the same key is left out.
+    pub fn set(&self, name: &'static str, value: impl Into<Value>) -> bool {
+        let value = value.into();
+        let mut fields = self.fields();
+        let has_room = fields.len() < Self::MOST_FIELDS;
+        let replaced = match fields.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, place)) => Some(std::mem::replace(place, value)),
+            None if has_room => {
+                fields.push((name, value));
+                None
+            }
+            None => return false,
+        };
+        drop(fields);
+        drop(replaced);
+        self.0.has_fields.store(true, Ordering::Release);
+        true
+    }
+
+    /// Gives each field to `f`, the one that was set last first.
+    pub(crate) fn each(&self, mut f: impl FnMut(&'static str, &Value)) {
+        if self.0.has_fields.load(Ordering::Acquire) {
+            for (name, value) in self.fields().iter() {
+                f(name, value);
+            }
+        }
+    }
+
+    fn fields(&self) -> MutexGuard<'_, Vec<(&'static str, Value)>> {
+        self.0.fields.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn facts(&self) -> Option<&Facts> {
+        self.0.facts.as_ref()
+    }
+
+    pub(crate) fn set_response_headers(&self, headers: Headers) {
+        // There is one response.
+        drop(self.0.headers.set(headers));
+    }
+
+    pub(crate) fn response_headers(&self) -> &[(HeaderName, HeaderValue)] {
+        self.0.headers.get().map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn trace(&self) -> Option<&TraceContext> {
+        self.0.trace.as_ref()
+    }
+
+    /// What the request itself says of a slot.
+    pub(crate) fn slot(&self, slot: Slot) -> Option<&str> {
+        match slot {
+            Slot::RequestId => Some(self.0.id.as_str()),
+            Slot::TraceId => self.trace_id(),
+            Slot::SpanId => self.trace().map(TraceContext::span_id),
+            Slot::TraceFlags => self.trace().map(TraceContext::flags),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for RequestContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestContext")
+            .field("request_id", &self.0.id.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The current span and its request, to be taken to another task or thread.
+///
+/// What is spawned does not run in the span of who spawned it. See [`RequestContext`] for an example.
+#[derive(Clone, Debug)]
+pub struct ContextHandle {
+    span: Span,
+    context: Option<RequestContext>,
+}
+
+impl ContextHandle {
+    /// Of the current span. Without a request or a subscriber it does nothing.
+    pub fn current() -> Self {
+        Self {
+            span: Span::current(),
+            context: RequestContext::current(),
+        }
+    }
+
+    /// The request, if there is one.
+    pub const fn request(&self) -> Option<&RequestContext> {
+        self.context.as_ref()
+    }
+
+    /// Sets a field of the request: [`RequestContext::set`]. Tells whether there is one.
+    pub fn set(&self, name: &'static str, value: impl Into<Value>) -> bool {
+        let context = self.context.as_ref();
+        context.is_some_and(|context| context.set(name, value))
+    }
+
+    /// Runs `f` in the span, and so as a part of the request.
+    pub fn in_scope<R>(&self, f: impl FnOnce() -> R) -> R {
+        self.span.in_scope(f)
+    }
+
+    /// Runs `future` in the span, and so as a part of the request.
+    pub fn scope<F: Future>(&self, future: F) -> Instrumented<F> {
+        future.instrument(self.span.clone())
+    }
+}
+
+/// Memory of requests that are done.
+type Spare = Cell<Vec<Arc<Inner>>>;
+
+thread_local! {
+    static SPARE: Spare = const { Cell::new(Vec::new()) };
+}
+
+fn take_spare(spare: &Spare) -> Option<Arc<Inner>> {
+    let mut all = spare.take();
+    let taken = all.pop();
+    spare.set(all);
+    taken
+}
+
+fn put_spare(spare: &Spare, inner: Arc<Inner>) {
+    const MOST: usize = 32;
+    let mut all = spare.take();
+    if all.len() < MOST {
+        all.push(inner);
+    }
+    spare.set(all);
+}

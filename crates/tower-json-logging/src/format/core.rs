@@ -1,0 +1,227 @@
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tracing_core::{Level, Metadata};
+
+use crate::{
+    access::Ended,
+    context::RequestContext,
+    format::{
+        Limits,
+        fields::Fields,
+        line::{self, Head},
+        output::{Line, WriteLine},
+        plan::{FieldPlan, Found, Origin, Place, Plan, Plans},
+        scratch::Scratch,
+        spans::Spans,
+        value::Value,
+    },
+    limit::RateLimit,
+    redact::Names,
+    schema::{Compiled, Schema, Slot},
+};
+
+/// How lines are made, as it was asked for.
+#[derive(Clone)]
+pub(crate) struct Config {
+    pub(crate) output: Arc<dyn WriteLine>,
+    pub(crate) schema: Schema,
+    pub(crate) limits: Limits,
+    pub(crate) names: Names,
+    pub(crate) rate_limit: Option<RateLimit>,
+}
+
+/// Makes lines: what a layer and a log without `tracing` share.
+pub(crate) struct Core {
+    config: Config,
+    schema: Compiled,
+    plans: Plans,
+    /// Of fields that requests were given at run time.
+    field_plans: RwLock<HashMap<&'static str, Arc<FieldPlan>>>,
+    pub(crate) spans: Spans,
+}
+
+impl Core {
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            schema: Compiled::new(&config.schema),
+            config,
+            plans: Plans::new(),
+            field_plans: RwLock::default(),
+            spans: Spans::new(),
+        }
+    }
+
+    pub(crate) const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) const fn limits(&self) -> &Limits {
+        &self.config.limits
+    }
+
+    pub(crate) const fn schema(&self) -> &Compiled {
+        &self.schema
+    }
+
+    pub(crate) fn plan(&self, metadata: &'static Metadata<'static>) -> Found<'_> {
+        self.plans.get(metadata, || {
+            let bucket = self.config.rate_limit.filter(|_| metadata.is_event());
+            let bucket = bucket.map(RateLimit::bucket);
+            Plan::new(metadata, &self.schema, &self.config.names, bucket)
+        })
+    }
+
+    pub(crate) fn field_plan(&self, name: &'static str, origin: Origin) -> FieldPlan {
+        FieldPlan::new(name, origin, &self.schema, &self.config.names)
+    }
+
+    /// The plan of a field that a request was given.
+    fn plan_of_context(&self, name: &'static str) -> Arc<FieldPlan> {
+        let known = &self.field_plans;
+        let plans = known.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(plan) = plans.get(name) {
+            return Arc::clone(plan);
+        }
+        drop(plans);
+        let made = Arc::new(self.field_plan(name, Origin::Span));
+        let mut plans = known.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(plans.entry(name).or_insert(made))
+    }
+
+    /// Adds what a request was given, where nothing says so yet.
+    pub(crate) fn merge_context(&self, fields: &mut Fields, context: &RequestContext) {
+        context.each(|name, value| {
+            let plan = self.plan_of_context(name);
+            let is_there = match &plan.place {
+                Place::Nowhere => true,
+                Place::Slot(slot) => fields.slot(*slot).is_some(),
+                Place::Own(key) => fields.has(key.id),
+            };
+            if !is_there {
+                value.write(&mut Value {
+                    fields,
+                    core: self,
+                    plan: &plan,
+                    has_twins: false,
+                });
+            }
+        });
+    }
+
+    /// Writes the line of a request that is in no span.
+    pub(crate) fn write_request(&self, context: &RequestContext, ended: &Ended) {
+        let mut scratch = Scratch::take();
+        let Scratch { line, fields } = &mut scratch;
+        fields.reserve(&self.schema.request_keys);
+        self.merge_context(fields, context);
+        self.finish_request(line, fields, context, ended, None);
+        scratch.put_back();
+    }
+
+    /// Writes the line of a request with these fields.
+    pub(crate) fn finish_request(
+        &self,
+        line: &mut Vec<u8>,
+        fields: &Fields,
+        context: &RequestContext,
+        ended: &Ended,
+        metadata: Option<&'static Metadata<'static>>,
+    ) {
+        let head = Head {
+            since_epoch: now(),
+            level: ended.level,
+            module: MODULE_OF_REQUESTS,
+            function: Some("request"),
+            file: None,
+            line: None,
+            request: Some((context, ended)),
+        };
+        line::write(line, head, fields, &self.schema, self.limits());
+        let line = Line::new(line, ended.level, true, metadata);
+        self.config.output.write_line(line);
+    }
+
+    /// Says that lines of a module were held back.
+    pub(crate) fn write_held_back(&self, module: &[u8], count: u64) {
+        let mut scratch = Scratch::take();
+        let Scratch { line, fields } = &mut scratch;
+        fields.put_slot(Slot::Message, |out| {
+            out.extend_from_slice(b"\"lines were held back\"");
+            false
+        });
+        let plan = self.plan_of_context("suppressed");
+        let mut value = Value {
+            fields,
+            core: self,
+            plan: &plan,
+            has_twins: false,
+        };
+        value.unsigned(count);
+        let head = Head {
+            since_epoch: now(),
+            level: Level::WARN,
+            module,
+            function: None,
+            file: None,
+            line: None,
+            request: None,
+        };
+        line::write(line, head, fields, &self.schema, self.limits());
+        let line = Line::new(line, Level::WARN, true, None);
+        self.config.output.write_line(line);
+        scratch.put_back();
+    }
+
+    /// Writes the line of an event.
+    pub(crate) fn finish_event(
+        &self,
+        line: &mut Vec<u8>,
+        fields: &Fields,
+        plan: &Plan,
+        function: Option<&str>,
+        metadata: &'static Metadata<'static>,
+    ) {
+        let level = *metadata.level();
+        let head = Head {
+            since_epoch: now(),
+            level,
+            module: &plan.module_json,
+            function,
+            file: metadata.file(),
+            line: metadata.line(),
+            request: None,
+        };
+        line::write(line, head, fields, &self.schema, self.limits());
+        let is_important = level <= Level::WARN;
+        let line = Line::new(line, level, is_important, Some(metadata));
+        self.config.output.write_line(line);
+    }
+}
+
+/// [`names::TARGET`] as JSON.
+const MODULE_OF_REQUESTS: &[u8] = b"\"http.access\"";
+
+// A clock before 1970 is written as 1970.
+fn now() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names;
+
+    #[test]
+    fn requests_come_from_where_their_target_says() {
+        assert_eq!(
+            MODULE_OF_REQUESTS,
+            format!("{:?}", names::TARGET).as_bytes()
+        );
+    }
+}
