@@ -31,7 +31,7 @@
 //! let mut service = ServiceBuilder::new()
 //!     .layer(JsonLoggingLayer::new())
 //!     .service(service_fn(|_: Request<()>| async {
-//!         tracing::Span::current().record("scan_id", "7d0f"); // known only now
+//!         tower_json_logging::set("scan_id", "7d0f"); // known only now
 //!         tracing::info!(findings = 3, "scan finished");
 //!         Ok::<_, std::convert::Infallible>(Response::new(Full::<bytes::Bytes>::from("done")))
 //!     }));
@@ -50,7 +50,7 @@
 //! assert_eq!(finished["scan_id"], "7d0f");
 //! assert_eq!(finished["request_id"], "r1");
 //!
-//! assert_eq!(request["message"], "POST /scans 200");
+//! assert_eq!(request["message"], "POST 200"); // a router, or a policy for paths, would say where
 //! assert_eq!(request["outcome"], "complete");
 //! assert_eq!(request["bytes_out"], 4);
 //! assert_eq!(request["scan_id"], "7d0f");
@@ -59,7 +59,8 @@
 //!
 //! # Keys
 //!
-//! Of every line, in this order:
+//! These are the keys of the default, [`Schema::seed`]; [`Schema::ecs`], [`Schema::open_telemetry`] and
+//! schemas of your own have others for the same facts. Of every line, in this order:
 //!
 //! | key | type | when |
 //! |---|---|---|
@@ -69,6 +70,7 @@
 //! | `module` | string: the event's module path, else its target | always |
 //! | `function` | string: the event's field `function`, else the name of the nearest span of the same module | if there is one |
 //! | `scan_id`, `request_id`, `trace_id`, `span_id` | string, whatever was recorded | if the event or a span it is in has a field of that name |
+//! | `error`, `error_sources` | string; array of strings | if the event or a span it is in has a field `error`; if that is an error with sources |
 //! | the event's other fields | see below | in the order of the statement |
 //! | the spans' other fields | see below | the innermost span first |
 //! | `truncated` | `true` | if something was cut or left out, see [`Limits`] |
@@ -76,10 +78,11 @@
 //! - No key is there twice. The event wins over its spans, an inner span over an outer one, and what was
 //!   recorded later over what was before.
 //! - A field cannot pose as a key of the schema: one called `timestamp`, `level`, `module`, `target`,
-//!   `truncated` or `@timestamp`, or a span's called `message` or `function`, is written as
+//!   `truncated`, `error_sources` or `@timestamp`, or a span's called `message` or `function`, is written as
 //!   `fields.level` and so on. A field without a name is `_`.
 //! - A field whose name is a secret's, such as `password` or `api_key`, is written as `"[REDACTED]"`:
-//!   see [`JsonLayer::allow_field`].
+//!   see [`JsonLayer::allow_field`]. Errors are searched for credentials, other texts if asked to:
+//!   [`JsonLayer::search_texts`].
 //! - A record of the `log` crate that came through `tracing-log` has the module it was made in.
 //!
 //! | recorded | written |
@@ -109,8 +112,9 @@
 //!
 //! The request's line and span have the target [`http.access`](names::TARGET), its span is called
 //! `request`. The span is opened at `ERROR`, so that also with `RUST_LOG=error` what is logged in a request
-//! has its `request_id`, its `trace_id`, and its `scan_id` if one is
-//! [recorded](tracing::Span::record) on it. Beside those, the line has in this order:
+//! has its `request_id`, its `trace_id`, and what was [`set`] for the request. The line obeys filters as any
+//! event does; one that is written [directly](JsonLogging::direct) does not. Beside those, it has in this
+//! order, before the fields:
 //!
 //! | key | type | when |
 //! |---|---|---|
@@ -118,18 +122,24 @@
 //! | `method` | string: the method, if it is one of RFC 9110's, `PATCH` or `QUERY`, else `_OTHER` | always |
 //! | `method_original` | string: its first 32 characters | if `method` is `_OTHER` |
 //! | `route` | string: the route's template | if known: see [`JsonLogging::route`] |
-//! | `path` | string, as sent; never with the query | always |
+//! | `path` | string | if asked for: [`PathPolicy`] |
+//! | `query` | string | if there is one: [`QueryPolicy`] |
 //! | `status` | number: the [effective status](tower_observe::End::effective_status), as in the metrics | always |
 //! | `outcome` | string: [`Ending::as_str`](tower_observe::Ending::as_str) | always |
+//! | `grpc_status` | number: the code | of gRPC requests |
 //! | `duration_ms` | number: to the end of the response's body | always |
 //! | `ttfb_ms` | number: to the response's head | if there was one |
+//! | `bytes_in` | number: of the request's body, as `Content-Length` declares them | if it does |
 //! | `bytes_out` | number: of the response's body | always |
 //! | `protocol` | string: `HTTP/1.1`, `HTTP/2.0`, … | always |
 //! | `client_ip` | string | if known: see [`JsonLogging::client_ip`] |
 //! | `user_agent` | string: its first 256 characters | if sent |
+//! | `request_headers`, `response_headers` | object of strings | if asked for: [`JsonLogging::request_headers`] |
+//! | `sample_rate` | number | if chance decided that there is a line: [`Sample`] |
 //!
-//! `request_id` is [`RequestId`], which the service finds in the request and the client in the response's
-//! `x-request-id`. `trace_id` and `span_id` are those of a valid `traceparent`: of the caller.
+//! `request_id` is [`RequestId`], which the service finds in the request's [`RequestContext`] and the client
+//! in the response's `x-request-id`. `trace_id` and `span_id` are those of a valid `traceparent`: of the
+//! caller. The request itself is not changed, its extensions apart.
 //!
 //! # The sink
 //!
@@ -144,7 +154,7 @@
 //!
 //! # let file = std::env::temp_dir().join(format!("sink-of-{}.log", std::process::id()));
 //! let sink = Sink::file(&file).build()?; // or `Sink::stdout()`
-//! let subscriber = tracing_subscriber::registry().with(JsonLayer::new(sink.clone()));
+//! let subscriber = tracing_subscriber::registry().with(JsonLayer::to(sink.clone()));
 //! tracing::subscriber::with_default(subscriber, || tracing::info!("hello"));
 //!
 //! let report = sink.close(Duration::from_secs(2)); // at the end of `main`
@@ -170,7 +180,7 @@
 //! | series | kind | labels | when |
 //! |---|---|---|---|
 //! | `log_lines_total` | counter | `level` | a line was written |
-//! | `log_lines_dropped_total` | counter | `reason`, `level` | a line was lost: see [`DropReason`] |
+//! | `log_lines_dropped_total` | counter | `reason`, `level` | a line was lost: see [`DropReason`]; or held back: `rate_limited`, `sampled` |
 //! | `log_written_bytes_total` | counter | | the sink's output took bytes |
 //! | `log_writes_total` | counter | | the sink's output was called to write |
 //! | `log_write_errors_total` | counter | | the sink's output failed to write, to flush, or to be opened |

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use axum::extract::ConnectInfo;
 use tonic::transport::server::TcpConnectInfo;
-use tower_json_logging::{JsonLayer, JsonLogging};
+use tower_json_logging::{JsonLayer, JsonLogging, PathPolicy};
 use tower_metrics_exporter::{
     BuildInfo, Exporter, ExporterBuilder, ProcessCollector, SpanExemplarsLayer, TokioCollector,
     collector_fn,
@@ -29,6 +29,8 @@ pub fn request_metrics() -> RequestMetrics {
 /// The observer that writes a line for each request, except those that come every few seconds.
 pub fn request_log() -> JsonLogging {
     JsonLogging::new()
+        // There are ids in them, and no secrets.
+        .path(PathPolicy::raw())
         .client_ip(|request| {
             let peer = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
             Some(peer.0.ip())
@@ -56,6 +58,8 @@ pub fn rpc_metrics() -> anyhow::Result<RequestMetrics> {
 /// As [`request_log`], of gRPC calls.
 pub fn rpc_log() -> JsonLogging {
     JsonLogging::new()
+        // There are ids in them, and no secrets.
+        .path(PathPolicy::raw())
         .client_ip(|request| {
             let peer = request.extensions().get::<TcpConnectInfo>()?;
             Some(peer.remote_addr()?.ip())
