@@ -12,9 +12,9 @@ use crate::{
     BuildError, Collector, Exporter, Matcher,
     cell::{ExemplarSource, NativeOptions},
     collect::Collectors,
+    exporter,
     format::{Bounds, Labels},
     registry::{Registry, Rules},
-    service,
 };
 
 /// Chooses what an [`Exporter`] makes of what is recorded.
@@ -208,7 +208,7 @@ impl ExporterBuilder {
     ///
     /// If the bounds of a histogram's buckets are unusable.
     pub fn build(mut self) -> Result<Exporter, BuildError> {
-        self.specs.extend(service::specs());
+        self.specs.extend(exporter::specs());
         for spec in &self.specs {
             let family = || Matcher::full(&*spec.name);
             if spec.kind == Kind::Histogram {

@@ -1,14 +1,27 @@
 use std::{fmt, sync::Arc};
 
+use tower_observe::Spec;
+
 use crate::{
     ExporterBuilder, Filter, Format, Lease, MetricsLayer, MetricsService, Recorder, Snapshot,
     Source,
     cell::Reading,
-    collect::{Collected, Collectors},
+    collect::{self, Collected, Collectors},
     format::{Encode, FamilyKind, Protobuf, Text},
-    registry::{Family, HISTOGRAM_SUFFIXES, Registry},
-    service::ScrapeMetrics,
+    registry::{self, Family, HISTOGRAM_SUFFIXES, Registry},
+    service::{self, ScrapeMetrics},
 };
+
+/// What the exporter says of itself: of scrapes, of what was not taken as it was, and of collectors.
+///
+/// For documents and dashboards: an exporter knows them itself.
+pub fn specs() -> Vec<Spec> {
+    let specs = service::specs().into_iter();
+    specs
+        .chain(registry::specs())
+        .chain(collect::specs())
+        .collect()
+}
 
 /// A handle to what was recorded. Clones are of the same registry.
 #[derive(Clone)]

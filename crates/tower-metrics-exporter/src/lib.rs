@@ -52,6 +52,8 @@
 //! | series | [10,000](DEFAULT_LIMIT) a family, or what its spec or a [limit](ExporterBuilder::limit) says: more are one series, `{otel_metric_overflow="true"}`, counted in `exporter_series_overflow_total{family}` |
 //! | lifetime | of the process, unless they [expire](ExporterBuilder::expire), are [removed](Exporter::remove) or [leased](Exporter::lease). A held handle that is used again brings its series back with its full value |
 //!
+//! What it says of itself is in [`specs`].
+//!
 //! # Formats
 //!
 //! Text 0.0.4, OpenMetrics 1.0 and protobuf, as `Accept` asks; gzip and zstd, as `Accept-Encoding` asks. A
@@ -116,7 +118,7 @@ pub use self::{
     builder::ExporterBuilder,
     collect::{BuildInfo, Collector, CollectorFn, SampleFamily, Samples, TargetInfo, collector_fn},
     error::BuildError,
-    exporter::Exporter,
+    exporter::{Exporter, specs},
     format::Format,
     lease::Lease,
     recorder::Recorder,

@@ -43,7 +43,8 @@ fn recorded() -> BTreeMap<String, Row> {
         .into_iter();
     let specs = specs
         .chain(scans.specs())
-        .chain(tower_json_logging::specs());
+        .chain(tower_json_logging::specs())
+        .chain(tower_metrics_exporter::specs());
     let row = |spec: Spec| {
         let labels = spec.labels.iter().map(ToString::to_string).collect();
         let unit = spec.unit.map(|unit| unit.to_string()).unwrap_or_default();

@@ -22,6 +22,7 @@ pub use self::{
 pub(crate) use self::{
     run::Collectors,
     samples::{Collected, CollectedFamily},
+    slot::specs,
 };
 
 /// Reads values at the moment of a scrape: of the process, of a pool, of whatever counts by itself.

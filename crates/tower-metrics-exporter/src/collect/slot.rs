@@ -7,13 +7,34 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tower_observe::Clock;
+use tower_observe::{Clock, Spec, Unit};
 
 use super::{
     CollectedFamily, Collector, Samples,
     samples::{Faults, Reason},
 };
 use crate::format::Number;
+
+const DURATION: &str = "exporter_collector_duration_seconds";
+const DURATION_HELP: &str =
+    "Time that the last run of a collector took, or the present one so far.";
+const STALE: &str = "exporter_collector_stale_seconds";
+const STALE_HELP: &str = "Age of a collector's values: 0 if they were read for this page.";
+const ERRORS: &str = "exporter_collector_errors_total";
+const ERRORS_HELP: &str = "Runs of collectors that failed, and samples that were left out.";
+
+/// What is told of each collector.
+pub(crate) fn specs() -> [Spec; 3] {
+    [
+        Spec::gauge(DURATION, DURATION_HELP)
+            .unit(Unit::Seconds)
+            .labels(["collector"]),
+        Spec::gauge(STALE, STALE_HELP)
+            .unit(Unit::Seconds)
+            .labels(["collector"]),
+        Spec::counter(ERRORS, ERRORS_HELP).labels(["collector", "reason"]),
+    ]
+}
 
 /// One collector.
 pub(super) struct Slot {
@@ -229,22 +250,13 @@ impl Slot {
         state.faults.add_all(faults);
         let took = self.running_for(&state).unwrap_or(state.took);
         let collector = ("collector", &*self.name);
-        own.gauge(
-            "exporter_collector_duration_seconds",
-            "Time that the last run of a collector took, or the present one so far.",
-        )
-        .unit("seconds")
-        .sample([collector], took);
-        own.gauge(
-            "exporter_collector_stale_seconds",
-            "Age of a collector's values: 0 if they were read for this page.",
-        )
-        .unit("seconds")
-        .sample([collector], age);
-        let mut errors = own.counter(
-            "exporter_collector_errors_total",
-            "Runs of collectors that failed, and samples that were left out.",
-        );
+        own.gauge(DURATION, DURATION_HELP)
+            .unit("seconds")
+            .sample([collector], took);
+        own.gauge(STALE, STALE_HELP)
+            .unit("seconds")
+            .sample([collector], age);
+        let mut errors = own.counter(ERRORS, ERRORS_HELP);
         for (reason, count) in state.faults.iter() {
             let count = Number::Whole(count).as_f64();
             errors.sample([collector, ("reason", reason)], count);

@@ -23,7 +23,7 @@ use self::shard::{Entry, Shard};
 pub(crate) use self::{
     family::{Family, FamilyOptions},
     names::{HISTOGRAM_SUFFIXES, Naming},
-    own::Own,
+    own::{Own, specs},
     rules::Rules,
     series::{Series, Value},
 };
@@ -330,6 +330,16 @@ mod tests {
         // 64 for each of the shards, and for the family.
         assert!(registry.keys() <= 64 << SHARD_BITS, "{}", registry.keys());
         assert!(family.buried() <= 64, "{}", family.buried());
+    }
+
+    #[test]
+    fn nobody_can_know_where_a_value_is_kept() {
+        let [one, other] = [registry(|_| {}), registry(|_| {})];
+        let differ = (0..16).any(|value| {
+            let key = key(&value.to_string());
+            one.hash(&key) != other.hash(&key)
+        });
+        assert!(differ);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use std::sync::Weak;
 
-use metrics::{CounterFn as _, Key, Label, SharedString};
+use metrics::{CounterFn as _, Key, Label};
+use tower_observe::Spec;
 
 use super::Registry;
 use crate::format::FamilyKind;
@@ -51,19 +52,24 @@ const OVERFLOW: &str = "exporter_series_overflow_total";
 const DROPPED: &str = "exporter_observations_dropped_total";
 const COLLISIONS: &str = "exporter_name_collisions_total";
 
-const HELP: [(&str, &str); 4] = [
-    (REJECTED, "Registrations that were not taken as they were."),
-    (OVERFLOW, "Registrations over the limit of their family."),
-    (DROPPED, "Observations that were no finite number."),
-    (
-        COLLISIONS,
-        "Registrations of a name that is another's once it is made valid.",
-    ),
-];
+/// What the registry tells of itself.
+pub(crate) fn specs() -> [Spec; 4] {
+    [
+        Spec::counter(REJECTED, "Registrations that were not taken as they were.")
+            .labels(["reason"]),
+        Spec::counter(OVERFLOW, "Registrations over the limit of their family.").labels(["family"]),
+        Spec::counter(DROPPED, "Observations that were no finite number.").labels(["family"]),
+        Spec::counter(
+            COLLISIONS,
+            "Registrations of a name that is another's once it is made valid.",
+        )
+        .labels(["family"]),
+    ]
+}
 
 /// No rule hides these.
 pub(super) fn is_own(family: &str) -> bool {
-    HELP.iter().any(|(name, _)| *name == family)
+    [REJECTED, OVERFLOW, DROPPED, COLLISIONS].contains(&family)
 }
 
 impl Own {
@@ -75,11 +81,6 @@ impl Own {
     pub(super) fn init(&self) {
         for reason in Reason::ALL {
             self.count(REJECTED, ("reason", reason.as_str()), 0);
-        }
-        if let Some(registry) = self.registry.upgrade() {
-            for (name, help) in HELP {
-                registry.describe(name, SharedString::const_str(help));
-            }
         }
     }
 

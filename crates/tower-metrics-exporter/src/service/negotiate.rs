@@ -96,6 +96,7 @@ fn precision(range: &Preference<'_>, format: Format) -> Option<Precision> {
 #[cfg(test)]
 mod tests {
     use Format::{OpenMetrics, Protobuf, Text};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -257,5 +258,47 @@ mod tests {
     fn several_lines_are_one_list() {
         let lines = accept(&["text/plain;q=0.5", "\"", "application/openmetrics-text"]);
         assert_eq!(negotiate(&lines, &[Text, OpenMetrics]), Some(OpenMetrics));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_accepted_what_is_given_is_on_offer(
+            lines in proptest::collection::vec(accepted_line(), 0..4),
+            offered in proptest::sample::subsequence(Format::ALL.to_vec(), 0..=3),
+        ) {
+            let mut headers = HeaderMap::new();
+            for line in &lines {
+                headers.append(ACCEPT, line.parse().unwrap());
+            }
+            let given = negotiate(&headers, &offered);
+            prop_assert!(given.is_none_or(|given| offered.contains(&given)));
+            // More on offer never makes what was had impossible.
+            let of_all = negotiate(&headers, &Format::ALL);
+            prop_assert!(given.is_none() || of_all.is_some());
+        }
+    }
+
+    fn accepted_line() -> impl Strategy<Value = String> {
+        let parts = [
+            "text/plain",
+            "text/*",
+            "*/*",
+            "application/openmetrics-text",
+            "application/vnd.google.protobuf",
+            ";",
+            ",",
+            "=",
+            "\"",
+            "\\",
+            " ",
+            "q=0",
+            "q=0.5",
+            "q=",
+            "version=1.0.0",
+            "version=0.0.4",
+            "proto=io.prometheus.client.MetricFamily",
+        ];
+        let parts = proptest::collection::vec(proptest::sample::select(parts.to_vec()), 0..12);
+        prop_oneof![parts.prop_map(|parts| parts.concat()), "[ -~]{0,40}"]
     }
 }

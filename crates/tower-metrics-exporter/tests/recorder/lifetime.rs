@@ -40,6 +40,18 @@ fn a_removed_series_comes_back_with_its_full_value() {
 }
 
 #[test]
+fn one_that_is_held_is_found_by_another_name_of_it_too() {
+    let exporter = build(Exporter::builder());
+    let held = held_counter(&exporter, "conn.bytes", "a");
+    held.increment(5);
+    assert!(exporter.remove("conn_bytes", &[("v", "a")]));
+    // Else there were two of one name, and the held one had no place to come back to.
+    held_counter(&exporter, "conn_bytes", "a").increment(1);
+    held.increment(1);
+    assert_eq!(exporter.value("conn_bytes", &[("v", "a")]), Some(7.0));
+}
+
+#[test]
 fn one_that_nobody_holds_is_gone_for_good() {
     let exporter = build(Exporter::builder());
     held_counter(&exporter, "conn_bytes", "a").increment(5);
