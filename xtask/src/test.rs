@@ -1,4 +1,4 @@
-//! `cargo xtask test`: all tests, in three parts.
+//! `cargo xtask test`: the programs that tests start, and all tests, in three parts.
 
 use std::path::Path;
 
@@ -15,6 +15,9 @@ Examples:
   cargo xtask test -- client_gone            tests with that in their names
   cargo xtask test --quick -- -p tower-observe
   NEXTEST_PROFILE=ci cargo xtask test        failures shown at once, and again at the end";
+
+/// The programs that tests start. A test that finds one missing has it built, and may not last as long.
+const PROGRAMS: [&str; 4] = ["--package", "scan-platform", "--package", "scan-worker"];
 
 /// The package whose tests start servers of others.
 const SERVER_TESTS: &str = "server-tests";
@@ -54,6 +57,10 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
                 .run()
                 .map(nothing_to_say)
         };
+        summary.part("programs", || {
+            let build = Cmd::cargo(root).arg("build").args(PROGRAMS);
+            build.run().map(nothing_to_say)
+        });
         summary.part("unit and integration", || {
             part(format!("not package(={SERVER_TESTS})"))
         });

@@ -154,3 +154,54 @@ pub fn scans_of_every_type_and_end_are_counted_and_named(database: &str) {
         assert_eq!(line["scan_status"], status, "{line}");
     }
 }
+
+/// Whatever happens, every scan that was asked for is somewhere in the books.
+pub fn the_books_balance_whatever_was_asked(database: &str) {
+    let mut platform = Setup::default().database(database).start();
+    for (kind, path) in [
+        ("mcp", "mcp/good.json"),
+        ("mcp", "mcp/bad.json"),
+        ("mcp", "mcp/broken.json"),
+        ("mcp", "absent.json"),
+        ("mcp", "../outside.json"),
+        ("models", "model/eval-p4.pkl"),
+        ("models", "model"),
+        ("models", "README.md"),
+        ("models", ""),
+    ] {
+        platform.scan(kind, path);
+    }
+    let waited = ["mcp/good.json", "mcp/broken.json"].map(|path| platform.scan_later("mcp", path));
+    platform.wait_for_status(&waited[0], "completed");
+    platform.wait_for_status(&waited[1], "failed");
+    platform.wait_for_series(&["sentrascan_active_scans 0", "sentrascan_queued_scans 0"]);
+
+    let page = platform.get("/metrics").text;
+    // Of all series of the name with these labels.
+    let sum = |name: &str, labels: &[&str]| -> f64 {
+        let lines = page.lines().filter(|line| {
+            let is_it = line
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with('{'));
+            is_it && labels.iter().all(|label| line.contains(label))
+        });
+        let values = lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+        values.sum()
+    };
+    for (scan_type, asked) in [("mcp", 7.0), ("model", 4.0)] {
+        let of_type = format!("type=\"{scan_type}\"");
+        let of = |name: &str| sum(&format!("sentrascan_{name}"), &[&of_type]);
+        let ended = of("scans_total");
+        assert_eq!(of("scans_started_total"), asked);
+        assert_eq!(
+            ended + of("scans_rejected_total") + of("scan_retries_total"),
+            asked
+        );
+        assert_eq!(of("scan_duration_seconds_count"), ended);
+        let completed = sum(
+            "sentrascan_scans_total",
+            &[&of_type, "status=\"completed\""],
+        );
+        assert_eq!(of("scan_failures_total"), ended - completed);
+    }
+}

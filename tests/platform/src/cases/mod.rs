@@ -43,6 +43,7 @@ macro_rules! cases {
             every_status_is_spelled_one_way_and_every_stream_ends,
             what_the_policy_blocks_is_not_a_failure,
             scans_of_every_type_and_end_are_counted_and_named,
+            the_books_balance_whatever_was_asked,
             // restart
             what_waits_outlives_a_crash_and_what_ran_is_counted_as_lost,
             a_shutdown_lets_scans_finish_and_those_that_do_not_wait_again,
