@@ -43,6 +43,7 @@ enum Group {
     JsonLine,
     LogSink,
     Recorder,
+    ScanLifecycle,
 }
 
 fn main() -> ExitCode {
@@ -81,6 +82,9 @@ fn main() -> ExitCode {
     }
     if chosen(Group::Recorder) {
         groups::recorder::run(effort);
+    }
+    if chosen(Group::ScanLifecycle) {
+        groups::scan_lifecycle::run(effort);
     }
     if kept {
         ExitCode::SUCCESS

@@ -4,3 +4,4 @@ pub mod json_line;
 pub mod log_sink;
 pub mod recorder;
 pub mod request_metrics;
+pub mod scan_lifecycle;

@@ -3,6 +3,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use tracing::Span;
+
 use crate::{ActiveScan, Outcome, ScanContext};
 
 /// The scan of a request: what [`HttpScanLayer`](crate::HttpScanLayer) puts into the request's extensions.
@@ -69,10 +71,11 @@ impl CurrentScan {
     }
 
     /// Opens the scan's span within the present one.
-    pub(crate) fn open_span(&self) {
+    pub(crate) fn open_span(&self) -> Span {
         if let Some(scan) = &mut *self.lock() {
             scan.open_span();
         }
+        self.slot.context.span()
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<ActiveScan>> {

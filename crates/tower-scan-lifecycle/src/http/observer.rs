@@ -1,14 +1,12 @@
 use std::{
     borrow::Cow,
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
 };
 
 use http::{HeaderMap, Method, header::CONTENT_TYPE};
 use tower_observe::{End, Ending, Exchange, Observe, RequestHead, ResponseHead, grpc::Code};
+use tracing::Span;
 
 use super::{
     current::CurrentScan,
@@ -137,7 +135,7 @@ impl Observe for HttpScans {
         HttpScan {
             live: Some(Live {
                 current,
-                placed: AtomicBool::new(false),
+                span: OnceLock::new(),
                 end_with_body: self.end_with_body,
                 at_head: None,
             }),
@@ -163,8 +161,10 @@ pub struct HttpScan {
 #[derive(Debug)]
 struct Live {
     current: CurrentScan,
-    /// Whether the scan has its span. Observers are told of a request before they enter their spans.
-    placed: AtomicBool,
+    /// The scan's span in the request: opened when the service is called, as observers are told of a request
+    /// before they enter their own. Kept though the scan may be detached: what is left of the request belongs
+    /// to the request.
+    span: OnceLock<Span>,
     end_with_body: bool,
     /// What the response's head said, if that is not the end.
     at_head: Option<Outcome>,
@@ -187,10 +187,8 @@ impl Exchange for HttpScan {
 
     fn scope<R>(&self, f: impl FnOnce() -> R) -> R {
         let Some(live) = &self.live else { return f() };
-        if !live.placed.swap(true, Ordering::Relaxed) {
-            live.current.open_span();
-        }
-        live.current.context().in_scope(f)
+        let span = live.span.get_or_init(|| live.current.open_span());
+        live.current.context().within(span, f)
     }
 }
 
