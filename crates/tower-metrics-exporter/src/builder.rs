@@ -38,6 +38,9 @@ impl ExporterBuilder {
     }
 
     /// Sets the upper bounds of the buckets of histograms, ascending and without `+Inf`, in base units.
+    ///
+    /// OpenMetrics has no place for values below zero: with them, or with a bound below zero, strict parsers
+    /// of it refuse the page. Prometheus does not.
     pub fn buckets(mut self, families: Matcher, bounds: impl Into<Vec<f64>>) -> Self {
         self.buckets.push((families, bounds.into()));
         self

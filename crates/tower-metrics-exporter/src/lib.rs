@@ -65,7 +65,9 @@
 //! # Collectors
 //!
 //! A [`Collector`] is read when somebody scrapes: [`ProcessCollector`], [`TokioCollector`], [`BuildInfo`],
-//! or [a closure](collector_fn). One that panics or hangs does not hold up the page.
+//! or [a closure](collector_fn). One that panics does not spoil the page, and one that hangs does not hold it
+//! up if it [said](Collector::is_blocking) that it may block; else the scrape ends by its
+//! [timeout](MetricsService::timeout).
 //!
 //! # Other registries
 //!

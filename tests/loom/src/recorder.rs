@@ -117,7 +117,10 @@ impl Series {
 }
 
 fn come_and_go(go: fn(&Series)) {
-    loom::model(move || {
+    let mut every = loom::model::Builder::new();
+    // Of three threads; more changes of who runs take minutes, and show no more.
+    every.preemption_bound = Some(3);
+    every.check(move || {
         let series = Arc::new(Series {
             value: AtomicU64::new(0),
             life: Life::new(),
