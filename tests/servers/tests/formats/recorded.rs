@@ -11,6 +11,7 @@ use tower_metrics_exporter::{Exporter, Value};
 pub struct Recorded {
     kind: Kind,
     name: String,
+    help: Option<String>,
     labels: Vec<(String, String)>,
     value: f64,
     count: u64,
@@ -25,11 +26,13 @@ enum Kind {
 
 pub fn any_recorded() -> impl Strategy<Value = Recorded> {
     let kind = select(vec![Kind::Counter, Kind::Gauge, Kind::Histogram]);
-    let labels = vec((label_name(), label_value()), 0..4);
-    (kind, name(), labels, num::f64::ANY, any::<u64>()).prop_map(
-        |(kind, name, labels, value, count)| Recorded {
+    let labels = vec((label_name(), text()), 0..4);
+    let help = proptest::option::of(text());
+    (kind, name(), help, labels, num::f64::ANY, any::<u64>()).prop_map(
+        |(kind, name, help, labels, value, count)| Recorded {
             kind,
             name,
+            help,
             labels,
             value,
             count,
@@ -72,7 +75,7 @@ fn label_name() -> impl Strategy<Value = String> {
 }
 
 /// Any, and often one of what the formats are made of.
-fn label_value() -> impl Strategy<Value = String> {
+fn text() -> impl Strategy<Value = String> {
     let special: Vec<char> = "\\\"\n\r\t\0 {}=,#1ana\u{85}\u{2028}\u{feff}\u{10ffff}"
         .chars()
         .collect();
@@ -103,6 +106,9 @@ impl Recorded {
         let labels = labels.map(|(name, value)| Label::new(name.clone(), value.clone()));
         let key = Key::from_parts(self.name.clone(), labels.collect::<Vec<_>>());
         let recorder = exporter.recorder();
+        if let Some(help) = &self.help {
+            recorder.describe_gauge(self.name.clone().into(), None, help.clone().into());
+        }
         match self.kind {
             Kind::Counter => recorder
                 .register_counter(&key, &METADATA)
