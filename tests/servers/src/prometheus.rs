@@ -23,7 +23,7 @@ impl Prometheus {
     }
 
     /// Starts one that scrapes `target` in each format, as the jobs `text`, `openmetrics` and `protobuf`, and
-    /// keeps native histograms and exemplars.
+    /// keeps native histograms and exemplars, and begins series with a zero when they were created.
     pub fn in_all_formats(suite: Suite, target: &str) -> Self {
         let classic = match suite {
             Suite::Trixie => "scrape_classic_histograms",
@@ -37,7 +37,8 @@ impl Prometheus {
                 &format!("scrape_protocols: [PrometheusProto]\n  {classic}: true"),
             ),
         ];
-        Self::with_jobs(suite, target, &jobs, "native-histograms,exemplar-storage")
+        let features = "native-histograms,exemplar-storage,created-timestamp-zero-ingestion";
+        Self::with_jobs(suite, target, &jobs, features)
     }
 
     fn with_jobs(suite: Suite, target: &str, jobs: &[(&str, &str)], features: &str) -> Self {

@@ -122,6 +122,11 @@ fn the_same_in_every_format(suite: Suite) {
     assert_eq!(count[0].1, 40.0);
     let median = prometheus.query("histogram_quantile(0.5, demo_wait_seconds{job=\"protobuf\"})");
     assert!((0.45..0.56).contains(&median[0].1), "{median:?}");
+    // It began at zero, when it was created, before anybody scraped.
+    for (job, least) in [("text", 2.0), ("protobuf", 0.0)] {
+        let first = prometheus.query(&format!("min_over_time(demo_plain{{job=\"{job}\"}}[1h])"));
+        assert_eq!(first[0].1, least, "{job}");
+    }
     for job in ["openmetrics", "protobuf"] {
         let exemplars = prometheus.exemplars(&format!("demo_wait_seconds_bucket{{job=\"{job}\"}}"));
         assert!(
