@@ -11,6 +11,7 @@ pub mod doctor;
 mod follow;
 pub mod grpc;
 pub mod keys;
+pub mod log;
 pub mod oneshot;
 pub mod platform;
 pub mod probe;
