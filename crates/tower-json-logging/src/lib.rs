@@ -219,7 +219,7 @@ pub use self::{
     request_id::RequestId,
     schema::{Durations, Fact, Fields, LevelNames, Schema},
     sink::{
-        DropReason, Importance, LineCount, LostLines, Overflow, Sink, SinkBuilder, SinkError,
-        SinkGuard, SinkReport, SinkStats, SinkWriter,
+        DropReason, Importance, LineCount, Overflow, Sink, SinkBuilder, SinkError, SinkGuard,
+        SinkReport, SinkStats, SinkWriter,
     },
 };
