@@ -175,6 +175,8 @@
 //!   sink after the process has become a daemon. `std::process::exit` drops nothing: call
 //!   [`Sink::close`] before.
 //!
+//! [`Levels`] are a filter that can be changed while the process runs; [`PanicHook`] makes panics lines.
+//!
 //! # Series
 //!
 //! | series | kind | labels | when |

@@ -96,7 +96,7 @@ fn the_level_and_importance_of_events_come_with_the_writer() {
     let (output, mut script) = scripted();
     script.take_all();
     let sink = Sink::writer(output).build().unwrap();
-    let subscriber = tracing_subscriber::registry().with(JsonLayer::new(sink.clone()));
+    let subscriber = tracing_subscriber::registry().with(JsonLayer::to(sink.clone()));
     tracing::subscriber::with_default(subscriber, || {
         tracing::info!("one");
         tracing::error!("two");
