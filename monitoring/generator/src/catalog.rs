@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, bail};
-use metrics::{gauge, histogram, with_local_recorder};
-use tower_metrics_exporter::Matcher;
 use tower_observe::{Kind, Spec};
 
 use crate::{Options, Rule, foreign, naming, uses};
@@ -37,11 +35,12 @@ impl Catalog {
     /// If a builder refuses the options.
     pub fn new(options: &Options) -> Result<Self> {
         let mut catalog = Self::default();
+        catalog.page(&collectors_page()?);
         catalog.specs(&naming::scan_specs(options)?);
         catalog.specs(&naming::request_specs(options)?);
         catalog.specs(&scan_platform::telemetry::rpc_metrics()?.specs());
         catalog.specs(&tower_json_logging::specs());
-        catalog.page(&exporter_page()?);
+        catalog.specs(&tower_metrics_exporter::specs());
         for (name, labels) in foreign::FAMILIES {
             catalog.add(name, Kind::Gauge, labels.iter().copied(), &[]);
         }
@@ -167,27 +166,12 @@ impl Catalog {
     }
 }
 
-/// A page with the exporter's own families and the platform's collectors, those that are born only when
-/// something goes wrong among them.
-fn exporter_page() -> Result<String> {
-    const LIMITED: &str = "limited";
+/// A page with what the platform's collectors read, who have no specs.
+fn collectors_page() -> Result<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     runtime.block_on(async {
         let scans = scan_platform::platform::scan_metrics()?;
-        let exporter = scan_platform::telemetry::exporter(&scans)?
-            .limit(Matcher::full(LIMITED), 1)
-            .build()?;
-        // Registers its own series.
-        let _service = exporter.service();
-        with_local_recorder(&exporter.recorder(), || {
-            for value in ["a", "b"] {
-                gauge!(LIMITED, "label" => value).set(1.0);
-            }
-            gauge!("collides.a").set(1.0);
-            gauge!("collides_a").set(1.0);
-            histogram!(LIMITED, "label" => "c").record(f64::NAN);
-            histogram!("dropped").record(f64::NAN);
-        });
+        let exporter = scan_platform::telemetry::exporter(&scans)?.build()?;
         Ok(exporter.render())
     })
 }

@@ -18,6 +18,7 @@ pub(crate) fn series() -> Result<String> {
             ScanMetrics::builder().build()?.specs(),
         ),
         ("tower-json-logging", tower_json_logging::specs()),
+        ("tower-metrics-exporter", tower_metrics_exporter::specs()),
     ] {
         for spec in specs {
             row(&mut table, &spec, from)?;
