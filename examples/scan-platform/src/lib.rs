@@ -11,7 +11,6 @@ pub mod doctor;
 mod follow;
 pub mod grpc;
 pub mod keys;
-pub mod log;
 pub mod oneshot;
 pub mod platform;
 pub mod probe;

@@ -3,8 +3,10 @@
 //! `cargo xtask test` fetches them and says where they are in `OBSERVABILITY_TOOLS`. Without that
 //! variable the tests fail, and say so: they are never skipped.
 
+mod alertmanager;
 mod etcd;
 mod grpc_client;
+mod mailbox;
 mod openmetrics;
 mod port;
 mod postgres;
@@ -13,9 +15,12 @@ mod redis;
 mod tools;
 
 pub use self::{
+    alertmanager::Alertmanager,
     etcd::Etcd,
     grpc_client::{Call, GrpcClient, Kind, Outcome},
+    mailbox::{Mailbox, Message},
     openmetrics::{OpenMetricsParser, Sample},
+    port::free_port,
     postgres::{Postgres, PostgresExporter},
     prometheus::Prometheus,
     redis::Redis,

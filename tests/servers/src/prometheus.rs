@@ -1,6 +1,7 @@
 use std::{
     fs,
     net::TcpStream,
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -13,7 +14,7 @@ use crate::{Suite, port::free_port};
 pub struct Prometheus {
     process: Process,
     url: String,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Prometheus {
@@ -45,8 +46,6 @@ impl Prometheus {
         let target = target
             .strip_prefix("http://")
             .expect("the target is reached by http");
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let config = folder.path().join("prometheus.yml");
         let jobs = jobs.iter().map(|(name, options)| {
             format!(
                 "- job_name: {name}\n  static_configs: [{{targets: ['{target}']}}]\n  {options}\n"
@@ -56,8 +55,21 @@ impl Prometheus {
             "global: {{scrape_interval: 1s}}\nscrape_configs:\n{}",
             jobs.collect::<String>()
         );
-        fs::write(&config, text).expect("the configuration is written");
         let listen = format!("127.0.0.1:{}", free_port());
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::with_config(suite, folder, &text, &listen, features)
+    }
+
+    /// Starts one with this configuration, whose relative paths are in `folder`, and waits until it is ready.
+    pub fn with_config(
+        suite: Suite,
+        folder: tempfile::TempDir,
+        text: &str,
+        listen: &str,
+        features: &str,
+    ) -> Self {
+        let config = folder.path().join("prometheus.yml");
+        fs::write(&config, text).expect("the configuration is written");
         let mut command = Command::new(suite.program("prometheus"));
         command
             .arg(format!("--config.file={}", config.display()))
@@ -73,15 +85,47 @@ impl Prometheus {
         let url = format!("http://{listen}");
         let ready = format!("{url}/-/ready");
         process.wait_for("readiness", || {
-            TcpStream::connect(&listen)
+            TcpStream::connect(listen)
                 .ok()
                 .filter(|_| get(&ready).status == 200)
         });
         Self {
             process,
             url,
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// The folder of its configuration.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The process.
+    pub const fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// What it answers to a query, as it is; or its error.
+    pub fn ask(&self, query: &str) -> Result<Vec<(Value, f64)>, String> {
+        let url = format!("{}/api/v1/query?query={}", self.url, encode(query));
+        let answer: Value = get(&url).json();
+        match answer.pointer("/data/result").and_then(Value::as_array) {
+            Some(samples) => Ok(samples.iter().map(sample).collect()),
+            None => Err(answer.to_string()),
+        }
+    }
+
+    /// Waits until this alert fires, and gives its labels and annotations.
+    pub fn wait_for_alert(&mut self, name: &str) -> Value {
+        let url = format!("{}/api/v1/alerts", self.url);
+        self.process.wait_for(&format!("firing {name}"), || {
+            let answer: Value = get(&url).json();
+            let alerts = answer.pointer("/data/alerts")?.as_array()?.iter();
+            let mut alerts = alerts
+                .filter(|alert| alert["state"] == "firing" && alert["labels"]["alertname"] == name);
+            alerts.next().cloned()
+        })
     }
 
     /// Asks until the query has one sample or more, and gives their labels and values.
@@ -90,18 +134,7 @@ impl Prometheus {
         self.process.wait_for(&format!("answer to {query}"), || {
             let answer: Value = get(&url).json();
             let samples = answer.pointer("/data/result")?.as_array()?;
-            let samples: Vec<_> = samples
-                .iter()
-                .map(|sample| {
-                    let value = sample["value"][1]
-                        .as_str()
-                        .and_then(|value| value.parse().ok());
-                    (
-                        sample["metric"].clone(),
-                        value.expect("a sample has a number"),
-                    )
-                })
-                .collect();
+            let samples: Vec<_> = samples.iter().map(sample).collect();
             (!samples.is_empty()).then_some(samples)
         })
     }
@@ -149,6 +182,16 @@ impl Prometheus {
             Some((health.to_owned(), target["lastError"].as_str()?.to_owned()))
         })
     }
+}
+
+fn sample(sample: &Value) -> (Value, f64) {
+    let value = sample["value"][1]
+        .as_str()
+        .and_then(|value| value.parse().ok());
+    (
+        sample["metric"].clone(),
+        value.expect("a sample has a number"),
+    )
 }
 
 fn encode(query: &str) -> String {

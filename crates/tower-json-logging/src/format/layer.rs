@@ -69,9 +69,7 @@ pub struct JsonLayer {
 }
 
 impl JsonLayer {
-    /// A layer that writes to standard output, where lines are logged: no line is missing however the process
-    /// ends, and a reader that stalls, stalls who logs. For a service, [`to`](Self::to) a
-    /// [`Sink`](crate::Sink).
+    /// A layer that writes to standard output.
     pub fn stdout() -> Self {
         Self::new(io::stdout)
     }

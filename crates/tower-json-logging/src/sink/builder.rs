@@ -2,10 +2,8 @@ use std::{error::Error, fmt, io, path::PathBuf, sync::Arc, thread, time::Duratio
 
 use tower_observe::Clock;
 
-use crate::Schema;
-
 use super::{
-    announce,
+    announce::{Announce, LostLines},
     handle::{Owner, Sink},
     output::Target,
     queue::Size,
@@ -39,7 +37,7 @@ pub struct SinkBuilder {
     overflow: Overflow,
     linger: Duration,
     close_timeout: Duration,
-    schema: Schema,
+    announce: Option<Announce>,
     on_close: Option<OnClose>,
 }
 
@@ -56,7 +54,7 @@ impl SinkBuilder {
             overflow: Overflow::default(),
             linger: Duration::from_millis(1),
             close_timeout: Duration::from_secs(2),
-            schema: Schema::seed(),
+            announce: None,
             on_close: None,
         }
     }
@@ -108,10 +106,14 @@ impl SinkBuilder {
         self
     }
 
-    /// The keys of the line that tells of lost lines: a `WARN` with `lines_lost`, and `lost_<reason>` for
-    /// each reason. Give it what the layer has. Default: [`Schema::seed`].
-    pub fn schema(mut self, schema: Schema) -> Self {
-        self.schema = schema;
+    /// Writes the line that tells of lost lines: into an empty buffer, its newline included. It is called
+    /// on the sink's thread. Default: a `WARN` with the keys of the [default schema](crate#keys),
+    /// `lines_lost`, and `lost_<reason>` for each reason.
+    pub fn announce(
+        mut self,
+        announce: impl FnMut(LostLines<'_>, &mut Vec<u8>) + Send + 'static,
+    ) -> Self {
+        self.announce = Some(Box::new(announce));
         self
     }
 
@@ -143,7 +145,7 @@ impl SinkBuilder {
         let (shared, chunk) = Shared::new(size, full, pace);
         let shared = Arc::new(shared);
         let of_thread = Arc::clone(&shared);
-        let announce = announce::in_schema(self.schema);
+        let announce = self.announce;
         let thread = thread::Builder::new()
             .name("json-log-sink".to_owned())
             .spawn(move || {

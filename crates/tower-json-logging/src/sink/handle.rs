@@ -247,8 +247,7 @@ impl Drop for Owner {
     }
 }
 
-/// For another formatter, if it writes each line whole, with one call. [`JsonLayer`](crate::JsonLayer) is
-/// given the sink by [`to`](crate::JsonLayer::to): a writer's lines it would count itself, too.
+/// For a formatter that writes each line, whole, with one call.
 impl<'a> MakeWriter<'a> for Sink {
     type Writer = SinkWriter<'a>;
 

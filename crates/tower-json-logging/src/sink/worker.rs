@@ -2,13 +2,13 @@
 
 use std::{
     io,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use tower_observe::Clock;
 
 use super::{
-    announce::Announce,
+    announce::{Announce, LostLines},
     counts::{Counts, DropReason},
     output::Output,
     queue::Chunk,
@@ -33,7 +33,7 @@ impl Pauses {
 pub(crate) struct Worker<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) output: Output,
-    pub(crate) announce: Announce,
+    pub(crate) announce: Option<Announce>,
     pub(crate) pauses: Pauses,
     pub(crate) clock: Clock,
     /// Bytes of the queue.
@@ -86,7 +86,14 @@ impl Worker<'_> {
         if chunk.lost_before().is_none() {
             return;
         }
-        (self.announce)(chunk.lost_before(), line);
+        let lost = LostLines::new(chunk.lost_before());
+        if let Some(announce) = &mut self.announce {
+            announce(lost, line);
+        } else {
+            // A clock before 1970 is written as 1970.
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            super::announce::line(now.unwrap_or_default(), lost, line);
+        }
     }
 
     /// Writes a batch to its end, however often the output fails.

@@ -10,7 +10,6 @@ use metrics::IntoF64;
 use crate::format::{
     Encode, FamilyKind, Head, LabelError, Labels, MAX_LABEL_VALUE, Number, valid_name,
 };
-use crate::{DEFAULT_LIMIT, registry::Matched};
 
 /// Why a run of a collector, or a part of what it gave, is not on the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,20 +20,18 @@ pub(super) enum Reason {
     Duplicate,
     DuplicateLabel,
     LabelTooLong,
-    Limit,
     Kind,
     Value,
 }
 
 impl Reason {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 8] = [
         Self::Panic,
         Self::Timeout,
         Self::Error,
         Self::Duplicate,
         Self::DuplicateLabel,
         Self::LabelTooLong,
-        Self::Limit,
         Self::Kind,
         Self::Value,
     ];
@@ -47,7 +44,6 @@ impl Reason {
             Self::Duplicate => "duplicate",
             Self::DuplicateLabel => "duplicate_label",
             Self::LabelTooLong => "label_too_long",
-            Self::Limit => "limit",
             Self::Kind => "kind",
             Self::Value => "value",
         }
@@ -83,7 +79,7 @@ impl Faults {
 #[derive(Debug, Default)]
 pub struct Samples {
     families: BTreeMap<Box<str>, Family>,
-    rules: Arc<SampleRules>,
+    common_labels: Arc<[(String, String)]>,
     faults: Faults,
     error: Option<String>,
 }
@@ -94,7 +90,7 @@ pub struct Samples {
 pub struct SampleFamily<'a> {
     /// `None` if the name is another kind's.
     family: Option<&'a mut Family>,
-    rules: &'a SampleRules,
+    common_labels: &'a [(String, String)],
     faults: &'a mut Faults,
 }
 
@@ -104,23 +100,12 @@ struct Family {
     help: Cow<'static, str>,
     unit: Option<Cow<'static, str>>,
     series: BTreeMap<Labels, f64>,
-    /// How many series there may be.
-    limit: usize,
-}
-
-/// What is done with all samples, whatever gives them.
-#[derive(Debug, Default)]
-pub(crate) struct SampleRules {
-    /// Added to every series that has none of the name.
-    pub(crate) common_labels: Vec<(String, String)>,
-    /// How many series a family may have.
-    pub(crate) limits: Matched<usize>,
 }
 
 impl Samples {
-    pub(super) fn new(rules: Arc<SampleRules>) -> Self {
+    pub(super) fn new(common_labels: Arc<[(String, String)]>) -> Self {
         Self {
-            rules,
+            common_labels,
             ..Self::default()
         }
     }
@@ -142,19 +127,12 @@ impl Samples {
         help: Cow<'static, str>,
         kind: FamilyKind,
     ) -> SampleFamily<'_> {
-        let name = valid_name(name, true);
-        let family = self.families.entry((&*name).into());
+        let family = self.families.entry(valid_name(name, true).into());
         let family = family.or_insert_with(|| Family {
             kind,
             help,
             unit: None,
             series: BTreeMap::new(),
-            limit: self
-                .rules
-                .limits
-                .get(&name)
-                .copied()
-                .unwrap_or(DEFAULT_LIMIT),
         });
         let is_same = family.kind == kind;
         if !is_same {
@@ -162,7 +140,7 @@ impl Samples {
         }
         SampleFamily {
             family: is_same.then_some(family),
-            rules: &self.rules,
+            common_labels: &self.common_labels,
             faults: &mut self.faults,
         }
     }
@@ -223,16 +201,14 @@ impl SampleFamily<'_> {
             self.faults.add(Reason::LabelTooLong);
             return self;
         }
-        let common = self.rules.common_labels.iter();
+        let common = self.common_labels.iter();
         let common = common.map(|(name, value)| (name.as_str(), value.as_str()));
         let common = common.filter(|(name, _)| !labels.iter().any(|(own, _)| own == name));
         let (labels, error) = Labels::new(labels.iter().copied().chain(common));
         if error == Some(LabelError::Duplicate) {
             self.faults.add(Reason::DuplicateLabel);
         }
-        let is_full = family.series.len() >= family.limit;
         match family.series.entry(labels) {
-            Entry::Vacant(_) if is_full => self.faults.add(Reason::Limit),
             Entry::Vacant(entry) => {
                 entry.insert(value);
             }
@@ -285,7 +261,6 @@ impl CollectedFamily {
             help,
             unit,
             series,
-            ..
         } = &*self.family;
         out.family(&Head {
             name: &self.name,

@@ -11,7 +11,7 @@ use tower_observe::{Clock, Spec, Unit};
 
 use super::{
     CollectedFamily, Collector, Samples,
-    samples::{Faults, Reason, SampleRules},
+    samples::{Faults, Reason},
 };
 use crate::format::Number;
 
@@ -42,7 +42,7 @@ pub(super) struct Slot {
     collector: Box<dyn Collector>,
     is_blocking: bool,
     budget: Duration,
-    rules: Arc<SampleRules>,
+    common_labels: Arc<[(String, String)]>,
     clock: Clock,
     state: Mutex<State>,
     /// A run was asked for, has ended, or there will be no more.
@@ -86,10 +86,11 @@ pub(super) struct Good {
 }
 
 impl Slot {
+    /// `common_labels` are added to every series that has none of the name.
     pub(super) fn new(
         name: String,
         collector: Box<dyn Collector>,
-        rules: Arc<SampleRules>,
+        common_labels: Arc<[(String, String)]>,
         clock: Clock,
     ) -> Self {
         Self {
@@ -97,7 +98,7 @@ impl Slot {
             is_blocking: collector.is_blocking(),
             budget: collector.budget(),
             collector,
-            rules,
+            common_labels,
             clock,
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -174,7 +175,7 @@ impl Slot {
     /// Calls the collector on this thread.
     pub(super) fn run(&self, run: u64) {
         let start = self.clock.now();
-        let mut samples = Samples::new(Arc::clone(&self.rules));
+        let mut samples = Samples::new(Arc::clone(&self.common_labels));
         let collect = AssertUnwindSafe(|| self.collector.collect(&mut samples));
         let outcome = panic::catch_unwind(collect);
         let at = self.clock.now();

@@ -6,11 +6,7 @@ use std::{
 
 use tower_observe::Clock;
 
-use super::{
-    Collected, Collector, Samples,
-    samples::{Merged, SampleRules},
-    slot::Slot,
-};
+use super::{Collected, Collector, Samples, samples::Merged, slot::Slot};
 
 #[cfg(test)]
 mod tests;
@@ -19,35 +15,30 @@ mod tests;
 #[derive(Debug)]
 pub(crate) struct Collectors {
     slots: Vec<Arc<Slot>>,
-    /// Of what is told of the collectors themselves.
-    own: Arc<SampleRules>,
+    common_labels: Arc<[(String, String)]>,
     clock: Clock,
     created: Instant,
 }
 
 impl Collectors {
+    /// `common_labels` are added to every series that has none of the name.
     pub(crate) fn new(
         collectors: impl IntoIterator<Item = Box<dyn Collector>>,
-        rules: SampleRules,
+        common_labels: impl Into<Arc<[(String, String)]>>,
         clock: Clock,
     ) -> Self {
-        // It has no limit of others'.
-        let own = Arc::new(SampleRules {
-            common_labels: rules.common_labels.clone(),
-            ..SampleRules::default()
-        });
-        let rules = Arc::new(rules);
+        let common_labels = common_labels.into();
         let mut names = HashSet::new();
         let slots = collectors.into_iter().map(|collector| {
             let name = unique(&names, collector.name());
             names.insert(name.clone());
-            let rules = Arc::clone(&rules);
-            Arc::new(Slot::new(name, collector, rules, clock.clone()))
+            let labels = Arc::clone(&common_labels);
+            Arc::new(Slot::new(name, collector, labels, clock.clone()))
         });
         Self {
             slots: slots.collect(),
             created: clock.now(),
-            own,
+            common_labels,
             clock,
         }
     }
@@ -63,7 +54,7 @@ impl Collectors {
             }
         }
         let mut merged = Merged::default();
-        let mut own = Samples::new(Arc::clone(&self.own));
+        let mut own = Samples::new(Arc::clone(&self.common_labels));
         for (slot, run) in self.slots.iter().zip(runs) {
             let good = slot.wait(run);
             let families = good.as_ref().map(|good| &*good.families);
