@@ -14,8 +14,8 @@ pub trait ScanResponse {
 
 /// An error that says how the scan ended.
 ///
-/// With the feature `timeout` it is there for [`BoxError`](tower_service): an error in whose chain is
-/// tower's `Elapsed` means that the scan timed out, any other that it failed.
+/// With the feature `timeout` it is there for `tower::BoxError`: an error in whose chain is tower's `Elapsed`
+/// means that the scan timed out, any other that it failed.
 pub trait ScanError {
     /// How the scan ended.
     fn outcome(&self) -> Outcome;
