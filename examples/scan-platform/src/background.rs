@@ -6,7 +6,8 @@ use tokio::{sync::watch, task::JoinSet, time};
 use tower_scan_lifecycle::{Failure, ScanMeta, Ticket};
 
 use crate::{
-    platform::{Platform, Unfinished, completed, failed},
+    ending::{Unfinished, completed, failed},
+    platform::Platform,
     record::{ScanRecord, ScanStatus},
     scan::ScanType,
     scanner::{Job, JobError, Turn},

@@ -8,6 +8,7 @@ pub mod assess;
 pub mod auth;
 pub mod background;
 pub mod doctor;
+mod ending;
 mod follow;
 pub mod grpc;
 pub mod keys;

@@ -9,12 +9,13 @@ use tower_scan_lifecycle::{RejectReason, ScanMeta, ScanMetrics};
 use tracing::Span;
 
 use crate::{
-    assess::{Assessed, Assessor},
+    assess::Assessor,
     auth::{Gate, Role},
+    ending::{Unfinished, completed, end, failed},
     follow::follow,
-    record::{Failure, ScanRecord, ScanStatus},
+    record::{ScanRecord, ScanStatus},
     scan::{Engine, Limits, Policy, ScanRoot, ScanType, Target, TargetError},
-    scanner::{Job, JobError, Scanners, Watch},
+    scanner::{Job, Scanners, Watch},
     store::Store,
 };
 
@@ -179,7 +180,7 @@ impl Platform {
             .start(&scan)
             .await
             .context("cannot record the start of the scan")?;
-        let unfinished = Unfinished::new(&scan, store);
+        let mut unfinished = Unfinished::new(&scan, store);
         let job = Job {
             id: scan.id.clone(),
             scan_type: scan.scan_type,
@@ -192,6 +193,7 @@ impl Platform {
             Ok(assessed) => completed(&mut scan, assessed),
             Err(error) => failed(&mut scan, &error),
         }
+        unfinished.ends(&scan);
         self.record_end(&scan).await?;
         unfinished.defuse();
         Ok(scan)
@@ -350,86 +352,6 @@ pub enum Approval {
     NotCompleted(ScanStatus),
     /// There is no such scan.
     Absent,
-}
-
-pub(crate) fn completed(scan: &mut ScanRecord, assessed: Assessed) {
-    scan.status = ScanStatus::Completed;
-    scan.severities = assessed.severities;
-    scan.findings = assessed.findings;
-    scan.passed = Some(assessed.passed);
-    scan.drift = assessed.drift;
-}
-
-async fn end(store: &Store, scan: &ScanRecord) -> anyhow::Result<()> {
-    if !store.end(scan).await? {
-        tracing::warn!(
-            scan_id = scan.id,
-            "another instance has given the scan up for dead; its own end is not recorded"
-        );
-    }
-    Ok(())
-}
-
-pub(crate) fn failed(scan: &mut ScanRecord, error: &JobError) {
-    scan.status = match error {
-        JobError::TimedOut(_) => ScanStatus::TimedOut,
-        JobError::Interrupted => ScanStatus::Cancelled,
-        JobError::Scan(_) | JobError::Target(_) | JobError::Panicked(_) => ScanStatus::Failed,
-        JobError::Platform(error) => {
-            let error = error.as_ref() as &dyn std::error::Error;
-            tracing::error!(
-                scan_id = scan.id,
-                error,
-                "the scan failed with the platform"
-            );
-            ScanStatus::Failed
-        }
-    };
-    scan.error = Some(Failure {
-        code: error.code().to_owned(),
-        message: error.to_string(),
-    });
-}
-
-/// Remembers a scan as cancelled if it is dropped before its end.
-pub(crate) struct Unfinished {
-    scan: Option<ScanRecord>,
-    store: Store,
-}
-
-impl Unfinished {
-    pub(crate) fn new(scan: &ScanRecord, store: &Store) -> Self {
-        Self {
-            scan: Some(scan.clone()),
-            store: store.clone(),
-        }
-    }
-
-    pub(crate) fn defuse(mut self) {
-        self.scan = None;
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        let Some(mut scan) = self.scan.take() else {
-            return;
-        };
-        scan.status = ScanStatus::Cancelled;
-        let store = self.store.clone();
-        // Outside a runtime the process is going down, and the next start ends the scan.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                if let Err(error) = end(&store, &scan).await {
-                    tracing::error!(
-                        scan_id = scan.id,
-                        error = error.as_ref() as &dyn std::error::Error,
-                        "cannot record that the scan was cancelled",
-                    );
-                }
-            });
-        }
-    }
 }
 
 /// What scans are recorded with.

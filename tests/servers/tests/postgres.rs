@@ -1,8 +1,9 @@
 //! The platform on a real PostgreSQL.
 
-use std::process::Command;
+use std::{process::Command, thread};
 
-use platform_tests::{Platform, Setup, get, program, sparse_model};
+use platform_tests::{Platform, Setup, get, post, program, sparse_model};
+use serde_json::json;
 use server_tests::Postgres;
 
 platform_tests::cases!(Postgres::start());
@@ -106,4 +107,26 @@ fn a_scan_that_ends_while_the_database_is_away_is_recorded_once_it_is_back() {
         r#"sentrascan_scans_total{status="completed",type="model"} 1"#,
         r#"sentrascan_scans_started_total{type="model"} 1"#,
     ]);
+}
+
+#[test]
+fn a_scan_whose_client_is_told_of_the_lost_database_does_not_stay_in_progress() {
+    let mut postgres = Postgres::start();
+    let root = tempfile::tempdir().unwrap();
+    sparse_model(&root.path().join("model.pkl"), 2 << 30);
+    let setup = Setup::default().database(&postgres.url()).root(root.path());
+    let mut platform = setup.start();
+    let url = format!("{}/api/v1/models/scans", platform.url());
+    let client = thread::spawn(move || post(&url, json!({"path": "model.pkl"})));
+    let list = format!("{}/api/v1/scans", platform.url());
+    let id = platform.process().wait_for("running scan", || {
+        Some(get(&list).json()["scans"][0]["id"].as_str()?.to_owned())
+    });
+    postgres.stop();
+    assert_eq!(client.join().unwrap().status, 500);
+    postgres.start_again();
+    let scan = platform.wait_for_status(&id, "failed");
+    assert_eq!(scan["error"]["code"], "internal", "{scan}");
+    let failed = r#"sentrascan_scans_total{status="failed",type="model"}"#;
+    assert_eq!(platform.series(failed), Some(1.0));
 }
