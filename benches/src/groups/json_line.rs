@@ -14,9 +14,13 @@ use tower_http::{
     metrics::InFlightRequestsLayer,
     trace::{DefaultMakeSpan, DefaultOnResponse, TraceLayer},
 };
-use tower_json_logging::{JsonLayer, JsonLoggingLayer};
-use tracing::{Dispatch, Level, dispatcher};
-use tracing_subscriber::{Registry, filter::LevelFilter, layer::SubscriberExt as _};
+use tower_json_logging::{JsonLayer, JsonLogging, JsonLoggingLayer};
+use tracing::{Dispatch, Level, dispatcher, field};
+use tracing_bunyan_formatter::{BunyanFormattingLayer, JsonStorageLayer};
+use tracing_ecs::ECSLayerBuilder;
+use tracing_subscriber::{
+    Layer as _, Registry, filter::LevelFilter, fmt::format::FmtSpan, layer::SubscriberExt as _,
+};
 
 use crate::{
     backend::Backend,
@@ -27,8 +31,15 @@ use crate::{
 
 /// Compares.
 pub fn run(effort: Effort) {
+    one_line(effort);
+    whole_request(effort);
+}
+
+/// The layer and the line of a request.
+fn one_line(effort: Effort) {
     let (in_flight, _counter) = InFlightRequestsLayer::pair();
     let ours = Lines::default();
+    let direct = Lines::default();
     let peer = Lines::default();
     let json = tracing_subscriber::fmt::layer().json().with_writer({
         let writer = peer.clone();
@@ -55,14 +66,15 @@ pub fn run(effort: Effort) {
         ),
         side(
             "tower-json-logging",
-            Logged::new(
-                JsonLayer::new({
-                    let writer = ours.clone();
-                    move || writer.clone()
-                }),
-                ours,
-            ),
+            Logged::new(ours.layer(), ours),
             route::router(1).layer(JsonLoggingLayer::new()),
+        ),
+        side(
+            "tower-json-logging, direct",
+            direct.clone(),
+            route::router(1).layer(JsonLoggingLayer::from(
+                JsonLogging::new().direct(&direct.layer()),
+            )),
         ),
     ];
     harness::measure(
@@ -72,6 +84,120 @@ pub fn run(effort: Effort) {
     )
     .print();
 }
+
+/// What a service logs in a request, through `tracing` and no layer of tower's: a span, an id found late,
+/// three events, and a line at the end.
+fn whole_request(effort: Effort) {
+    fn request() {
+        let span = tracing::error_span!(
+            "request",
+            request_id = "01HF8Z6W3KQ6N0T3X5Y7Z9ABCD",
+            method = "POST",
+            path = "/api/v1/scans",
+            tenant = "acme",
+            scan_id = field::Empty,
+        );
+        let _entered = span.enter();
+        span.record("scan_id", "7d0f5a0e-4b8e-4a55-9d0c-2f6f3f9b8a11");
+        tracing::info!(kind = "model", queued = true, "scan accepted");
+        tracing::info!(files = 42_u64, bytes = 1_048_576_u64, "scan started");
+        tracing::info!(findings = 3_u64, verdict = "blocked", "scan finished");
+        tracing::info!(
+            route = "/api/v1/scans",
+            status = 202_u64,
+            outcome = "complete",
+            duration_ms = 12.345,
+            bytes_out = 5321_u64,
+            protocol = "HTTP/1.1",
+            client_ip = "10.0.0.1",
+            user_agent = "curl/8.4.0",
+            "POST /api/v1/scans 202",
+        );
+    }
+
+    let side = |name: String, backend: Rc<dyn Backend>| {
+        Side::new(name, backend, |n| (0..n).for_each(|_| request()))
+    };
+    let logged = |name: String, layer: BoxedLayer, lines: Lines, written: u64| {
+        let logged = Logged {
+            dispatch: Dispatch::new(tracing_subscriber::registry().with(layer)),
+            lines,
+            lines_each: written,
+        };
+        side(name, Rc::new(logged))
+    };
+    let [json, flat, nested, bunyan, ecs, ours] = [(); 6].map(|()| Lines::default());
+    let subscriber = versions::named("tracing-subscriber");
+    let json_subscriber = versions::named("json-subscriber");
+    let sides = vec![
+        side(String::from("no subscriber"), Rc::new(())),
+        logged(
+            format!("{subscriber} Registry (the floor)"),
+            tracing_subscriber::layer::Identity::new().boxed(),
+            Lines::default(),
+            0,
+        ),
+        logged(
+            format!("{subscriber} json"),
+            tracing_subscriber::fmt::layer()
+                .json()
+                .with_span_events(FmtSpan::NONE)
+                .with_writer(json.maker())
+                .boxed(),
+            json,
+            4,
+        ),
+        logged(
+            format!("{json_subscriber} default"),
+            json_subscriber::fmt::layer()
+                .with_writer(nested.maker())
+                .boxed(),
+            nested,
+            4,
+        ),
+        logged(
+            format!("{json_subscriber} flat"),
+            json_subscriber::fmt::layer()
+                .flatten_event(true)
+                .with_flat_span_list(true)
+                .with_writer(flat.maker())
+                .boxed(),
+            flat,
+            4,
+        ),
+        logged(
+            versions::named("tracing-bunyan-formatter"),
+            JsonStorageLayer
+                .and_then(BunyanFormattingLayer::new("bench".into(), bunyan.maker()))
+                .boxed(),
+            bunyan,
+            // A line for the span's start, and one for its end.
+            6,
+        ),
+        logged(
+            versions::named("tracing-ecs"),
+            ECSLayerBuilder::default()
+                .build_with_writer(ecs.maker())
+                .boxed(),
+            ecs,
+            4,
+        ),
+        logged(
+            String::from("tower-json-logging"),
+            ours.layer().boxed(),
+            ours,
+            4,
+        ),
+    ];
+    harness::measure(
+        "json-line: all lines of a request, nanoseconds and allocations, one thread",
+        sides,
+        effort,
+    )
+    .print();
+}
+
+type BoxedLayer = Box<dyn tracing_subscriber::Layer<Registry> + Send + Sync>;
 
 fn side(name: impl Into<String>, backend: impl Backend + 'static, router: Router) -> Side {
     let service = route::service(router);
@@ -83,6 +209,8 @@ fn side(name: impl Into<String>, backend: impl Backend + 'static, router: Router
 struct Logged {
     dispatch: Dispatch,
     lines: Lines,
+    /// How many an operation writes.
+    lines_each: u64,
 }
 
 impl Logged {
@@ -94,6 +222,7 @@ impl Logged {
         Self {
             dispatch: Dispatch::new(tracing_subscriber::registry().with(layer)),
             lines,
+            lines_each: 1,
         }
     }
 }
@@ -104,13 +233,36 @@ impl Backend for Logged {
     }
 
     fn recorded(&self) -> Option<u64> {
-        Some(self.lines.0.load(Ordering::Relaxed))
+        let lines = self.lines.0.load(Ordering::Relaxed);
+        lines.checked_div(self.lines_each)
     }
 }
 
 /// Counts lines, and throws them away.
 #[derive(Clone, Default)]
 struct Lines(Arc<AtomicU64>);
+
+impl Lines {
+    fn maker(&self) -> impl Fn() -> Self + Send + Sync + 'static {
+        let writer = self.clone();
+        move || writer.clone()
+    }
+
+    fn layer(&self) -> JsonLayer {
+        JsonLayer::new(self.maker())
+    }
+}
+
+/// Lines that are written without a subscriber.
+impl Backend for Lines {
+    fn within(&self, work: &mut dyn FnMut()) {
+        work();
+    }
+
+    fn recorded(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::Relaxed))
+    }
+}
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
