@@ -137,9 +137,8 @@
 //! | `request_headers`, `response_headers` | object of strings | if asked for: [`JsonLogging::request_headers`] |
 //! | `sample_rate` | number | if chance decided that there is a line: [`Sample`] |
 //!
-//! `request_id` is [`RequestId`], which the service finds in the request's [`RequestContext`] and the client
-//! in the response's `x-request-id`. `trace_id` and `span_id` are those of a valid `traceparent`: of the
-//! caller. The request itself is not changed, its extensions apart.
+//! `request_id` is [`RequestId`], which the service finds in its [`RequestContext`] and the client in the response's `x-request-id`. `trace_id` and `span_id` are those of a valid `traceparent`: of the
+//! caller. The request itself is not changed.
 //!
 //! # The sink
 //!

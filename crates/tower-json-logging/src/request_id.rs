@@ -18,8 +18,8 @@ pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 /// `A-Z a-z 0-9 . _ : -`, and otherwise made here, unlike any other.
 ///
 /// ```
-/// # fn handler(request: http::Request<()>) -> Option<String> {
-/// let context = request.extensions().get::<tower_json_logging::RequestContext>()?;
+/// # fn handler() -> Option<String> {
+/// let context = tower_json_logging::RequestContext::current()?;
 /// Some(format!("Something went wrong. Please tell us: {}", context.request_id()))
 /// # }
 /// ```

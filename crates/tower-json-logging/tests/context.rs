@@ -51,7 +51,8 @@ fn logged(f: impl Fn(Request<()>)) -> Vec<Value> {
     let log = Log::default();
     let subscriber = tracing_subscriber::registry().with(log.layer());
     tracing::subscriber::with_default(subscriber, || {
-        send(&JsonLoggingLayer::new(), Request::new(()), f);
+        let logging = JsonLogging::new().insert_context();
+        send(&JsonLoggingLayer::from(logging), Request::new(()), f);
     });
     log.lines()
 }
@@ -166,12 +167,17 @@ fn outside_of_a_request_or_under_a_foreign_subscriber_nothing_happens() {
     let subscriber =
         tracing_subscriber::registry().with(tracing_subscriber::layer::Identity::new());
     tracing::subscriber::with_default(subscriber, || {
-        send(&JsonLoggingLayer::new(), Request::new(()), |request| {
-            assert!(!set("scan_id", "7d0f"));
-            // By the request itself it is there nevertheless.
-            let context = request.extensions().get::<RequestContext>().unwrap();
-            assert!(context.set("scan_id", "7d0f"));
-        });
+        let logging = JsonLogging::new().insert_context();
+        send(
+            &JsonLoggingLayer::from(logging),
+            Request::new(()),
+            |request| {
+                assert!(!set("scan_id", "7d0f"));
+                // By the request itself it is there nevertheless.
+                let context = request.extensions().get::<RequestContext>().unwrap();
+                assert!(context.set("scan_id", "7d0f"));
+            },
+        );
     });
 }
 
@@ -223,7 +229,7 @@ fn a_direct_line_has_it_whatever_the_filters() {
     for filter in ["off", "error", "info,http.access=off", "trace"] {
         let log = Log::default();
         let layer = log.layer();
-        let direct = JsonLoggingLayer::from(JsonLogging::new().direct(&layer));
+        let direct = JsonLoggingLayer::from(JsonLogging::new().direct(&layer).insert_context());
         let layer = layer.with_filter(EnvFilter::new(filter));
         let subscriber = tracing_subscriber::registry().with(layer);
         tracing::subscriber::with_default(subscriber, || {
@@ -241,7 +247,9 @@ fn a_direct_line_has_it_whatever_the_filters() {
 #[test]
 fn a_direct_line_is_the_line_through_tracing() {
     let (through, direct) = (Log::default(), Log::default());
-    let logging = JsonLogging::new().route(|_| Some(String::from("/scans/{id}")));
+    let logging = JsonLogging::new()
+        .route(|_| Some(String::from("/scans/{id}")))
+        .insert_context();
     let request = || {
         Request::post("/scans/7?token=x")
             .header("x-request-id", "r1")

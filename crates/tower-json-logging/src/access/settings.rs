@@ -32,6 +32,7 @@ pub(crate) struct Settings {
     pub(crate) bucket: Option<Arc<Bucket>>,
     pub(crate) ignores_request_ids: bool,
     pub(crate) is_silent: bool,
+    pub(crate) inserts_context: bool,
     /// Where lines go that do not go through `tracing`.
     pub(crate) direct: Option<Arc<Core>>,
 }

@@ -26,8 +26,9 @@ use crate::{
 /// A request that is logged: its id, and fields that are set while it runs.
 ///
 /// What is [`set`](Self::set) is on every later line of the request, and on its own line, whatever logs
-/// them and whatever the filters let through. The service finds it among the request's extensions, and
-/// anything that runs in the request's span finds it by [`current`](Self::current).
+/// them and whatever the filters let through. Anything that runs in the request's span finds it by
+/// [`current`](Self::current), and the service also among the request's extensions, if
+/// [`JsonLogging::insert_context`](crate::JsonLogging::insert_context) put it there.
 ///
 /// ```
 /// use tower_json_logging::RequestContext;
