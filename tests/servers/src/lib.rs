@@ -24,5 +24,5 @@ pub use self::{
     postgres::{Postgres, PostgresExporter},
     prometheus::Prometheus,
     redis::Redis,
-    tools::{Suite, promtool_check_metrics},
+    tools::{Suite, promtool_check_metrics, python},
 };

@@ -1,5 +1,5 @@
 use std::{
-    env,
+    env, fs,
     io::Write as _,
     path::PathBuf,
     process::{Command, Output, Stdio},
@@ -33,8 +33,49 @@ impl Suite {
     }
 }
 
+impl Suite {
+    /// Runs a program of this suite, by its path in it, with the suite's own libraries.
+    ///
+    /// # Panics
+    ///
+    /// If it was not fetched.
+    pub fn with_libraries(self, program: &str) -> Command {
+        let folder = self.folder();
+        let program = existing(folder.join(program));
+        let libraries = fs::read_dir(folder.join("usr/lib")).expect("there are libraries");
+        let libraries = libraries.map(|entry| entry.expect("an entry").path());
+        let loader = libraries
+            .flat_map(fs::read_dir)
+            .flatten()
+            .find_map(|entry| {
+                let path = entry.ok()?.path();
+                let name = path.file_name()?.to_str()?;
+                (name.starts_with("ld-linux") && name.contains(".so")).then_some(path)
+            });
+        let loader = loader.expect("a loader: run `cargo xtask tools`");
+        let mut command = Command::new(&loader);
+        command
+            .arg("--library-path")
+            .arg(loader.parent().expect("it is in a folder"))
+            .arg(program);
+        command
+    }
+
+    /// The libraries that programs load by name, such as rsyslog's modules.
+    ///
+    /// # Panics
+    ///
+    /// If there are none.
+    pub fn library_folder(self, name: &str) -> PathBuf {
+        let libraries = fs::read_dir(self.folder().join("usr/lib")).expect("there are libraries");
+        let mut folders = libraries.map(|entry| entry.expect("an entry").path().join(name));
+        let folder = folders.find(|folder| folder.is_dir());
+        folder.expect("the folder is there: run `cargo xtask tools`")
+    }
+}
+
 /// Python, with the packages that are pinned for it.
-pub(crate) fn python() -> PathBuf {
+pub fn python() -> PathBuf {
     existing(folder().join("python/bin/python"))
 }
 
