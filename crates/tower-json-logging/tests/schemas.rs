@@ -1,5 +1,7 @@
 //! Lines of each schema against the rules of those who read them.
 
+#![expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
+
 #[cfg(test)]
 mod common;
 
@@ -240,7 +242,7 @@ fn ecs_lines_are_valid_by_the_specification_of_ecs_logging() {
                 .unwrap_or_else(|| panic!("{key} is no field of ECS"));
             let values = value
                 .as_array()
-                .map_or(std::slice::from_ref(value), Vec::as_slice);
+                .map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
             for value in values {
                 let fits = match kind.as_str() {
                     "date" => value.as_str().is_some_and(is_date),

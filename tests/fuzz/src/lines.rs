@@ -254,12 +254,10 @@ fn metadata(kind: Kind, fields: &[(String, Recorded)]) -> &'static Metadata<'sta
     })
 }
 
+type WithValues<'a> = dyn FnMut(&[Option<&dyn Value>]) + 'a;
+
 /// Gives the values of the fields to `f`, all at once.
-fn values(
-    rest: &[(String, Recorded)],
-    done: &[Option<&dyn Value>],
-    f: &mut dyn FnMut(&[Option<&dyn Value>]),
-) {
+fn values(rest: &[(String, Recorded)], done: &[Option<&dyn Value>], f: &mut WithValues<'_>) {
     let Some(((_, value), rest)) = rest.split_first() else {
         return f(done);
     };
