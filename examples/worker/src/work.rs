@@ -128,6 +128,8 @@ pub async fn work(options: Options) -> anyhow::Result<()> {
 
     let drain = options.drain;
     let (told, mut heard) = watch::channel(());
+    // An error of this tells that the sender is gone, which is the signal.
+    let stopping = heard.clone();
     let told_to_stop = async move {
         shutdown_signal().await;
         tracing::info!(
@@ -163,7 +165,15 @@ pub async fn work(options: Options) -> anyhow::Result<()> {
     };
     let ledger = queue.ledger.clone();
     tokio::select! {
-        worked = worker => worked.context("the queue was lost")?,
+        worked = worker => match worked {
+            // apalis may have given a job of a worker that finishes to another, and then takes offence at
+            // its end. The ledger knows better.
+            Err(error) if stopping.has_changed().is_err() => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "the queue did not take every end");
+            }
+            worked => worked.context("the queue was lost")?,
+        },
         () = drained => tracing::warn!("some scans could not be put into the queue again"),
         served = serve(listener, &exporter) => served.context("the HTTP server failed")?,
         () = tell_depth(&scans, &ledger) => {}
