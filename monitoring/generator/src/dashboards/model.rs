@@ -196,9 +196,9 @@ impl Dashboard {
             "refresh": "30s",
             "time": {"from": "now-6h", "to": "now"},
             "annotations": {"list": [{
-                "name": "Alerts", "enable": true, "hide": false, "iconColor": "red", "type": "dashboard",
+                "name": "Alerts", "enable": true, "hide": false, "iconColor": "red",
                 "datasource": datasource(),
-                "expr": "ALERTS{alertstate=\"firing\", job=~\"$job\"}",
+                "target": {"expr": "ALERTS{alertstate=\"firing\", job=~\"$job\"}", "refId": "Anno"},
                 "titleFormat": "{{alertname}}", "tagKeys": "severity", "step": "60s",
             }]},
             "links": [{
@@ -220,7 +220,7 @@ impl Dashboard {
         let query = |name: &str, label: &str, query: String| {
             json!({
                 "name": name, "label": label, "type": "query", "datasource": datasource(),
-                "query": {"query": query, "refId": name}, "definition": query,
+                "query": {"query": query, "refId": name},
                 "includeAll": true, "multi": true, "allValue": ".+", "refresh": 2, "sort": 1,
                 "current": {"selected": true, "text": ["All"], "value": ["$__all"]},
                 "hide": 0, "options": [], "regex": "", "skipUrlSync": false,
@@ -229,7 +229,7 @@ impl Dashboard {
         json!([
             {
                 "name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus",
-                "current": {}, "hide": 0, "includeAll": false, "multi": false, "options": [], "refresh": 1,
+                "hide": 0, "includeAll": false, "multi": false, "options": [], "refresh": 1,
                 "regex": "", "skipUrlSync": false,
             },
             query("job", "Job", format!("label_values({instances}, job)")),
