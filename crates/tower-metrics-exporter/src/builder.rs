@@ -11,7 +11,7 @@ use tower_observe::{Clock, Kind, Spec};
 use crate::{
     BuildError, Collector, Exporter, Matcher,
     cell::{ExemplarSource, NativeOptions},
-    collect::Collectors,
+    collect::{Collectors, SampleRules},
     exporter,
     format::{Bounds, Labels},
     registry::{Registry, Rules},
@@ -66,7 +66,8 @@ impl ExporterBuilder {
     /// otherwise.
     ///
     /// What is over the limit is recorded in one more series, labelled `otel_metric_overflow="true"`, and
-    /// counted in `exporter_series_overflow_total{family}`.
+    /// counted in `exporter_series_overflow_total{family}`. Of what a collector gives, it is left out, and
+    /// counted among the collector's errors.
     pub fn limit(mut self, families: Matcher, series: usize) -> Self {
         self.rules.limits.push(families, series);
         self
@@ -227,8 +228,11 @@ impl ExporterBuilder {
             self.rules.buckets.push(families, bounds);
         }
         let ttl = self.rules.shortest_ttl();
-        let labels = self.rules.global_labels.clone();
-        let collectors = Collectors::new(self.collectors, labels, Clock::system());
+        let rules = SampleRules {
+            common_labels: self.rules.global_labels.clone(),
+            limits: self.rules.limits.clone(),
+        };
+        let collectors = Collectors::new(self.collectors, rules, Clock::system());
         let registry = Registry::new(self.rules);
         for spec in self.specs {
             registry.describe(&spec.name, SharedString::from(spec.help.into_owned()));

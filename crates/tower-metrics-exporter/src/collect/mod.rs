@@ -21,7 +21,7 @@ pub use self::{
 };
 pub(crate) use self::{
     run::Collectors,
-    samples::{Collected, CollectedFamily},
+    samples::{Collected, CollectedFamily, SampleRules},
     slot::specs,
 };
 
@@ -44,6 +44,7 @@ pub(crate) use self::{
 /// | `duplicate` | a series twice, in one collector or in two | the first |
 /// | `duplicate_label` | a label twice, also after names were made valid | the first |
 /// | `label_too_long` | the value of a label has more than 8 KiB | the others |
+/// | `limit` | more series than the family may have: [`ExporterBuilder::limit`](crate::ExporterBuilder::limit) | the first |
 /// | `kind` | one name for a counter and a gauge | the first |
 /// | `value` | a counter that is negative or no number | the others |
 ///

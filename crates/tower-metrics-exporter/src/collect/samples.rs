@@ -10,6 +10,7 @@ use metrics::IntoF64;
 use crate::format::{
     Encode, FamilyKind, Head, LabelError, Labels, MAX_LABEL_VALUE, Number, valid_name,
 };
+use crate::{DEFAULT_LIMIT, registry::Matched};
 
 /// Why a run of a collector, or a part of what it gave, is not on the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,18 +21,20 @@ pub(super) enum Reason {
     Duplicate,
     DuplicateLabel,
     LabelTooLong,
+    Limit,
     Kind,
     Value,
 }
 
 impl Reason {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Panic,
         Self::Timeout,
         Self::Error,
         Self::Duplicate,
         Self::DuplicateLabel,
         Self::LabelTooLong,
+        Self::Limit,
         Self::Kind,
         Self::Value,
     ];
@@ -44,6 +47,7 @@ impl Reason {
             Self::Duplicate => "duplicate",
             Self::DuplicateLabel => "duplicate_label",
             Self::LabelTooLong => "label_too_long",
+            Self::Limit => "limit",
             Self::Kind => "kind",
             Self::Value => "value",
         }
@@ -79,7 +83,7 @@ impl Faults {
 #[derive(Debug, Default)]
 pub struct Samples {
     families: BTreeMap<Box<str>, Family>,
-    common_labels: Arc<[(String, String)]>,
+    rules: Arc<SampleRules>,
     faults: Faults,
     error: Option<String>,
 }
@@ -90,7 +94,7 @@ pub struct Samples {
 pub struct SampleFamily<'a> {
     /// `None` if the name is another kind's.
     family: Option<&'a mut Family>,
-    common_labels: &'a [(String, String)],
+    rules: &'a SampleRules,
     faults: &'a mut Faults,
 }
 
@@ -100,12 +104,23 @@ struct Family {
     help: Cow<'static, str>,
     unit: Option<Cow<'static, str>>,
     series: BTreeMap<Labels, f64>,
+    /// How many series there may be.
+    limit: usize,
+}
+
+/// What is done with all samples, whatever gives them.
+#[derive(Debug, Default)]
+pub(crate) struct SampleRules {
+    /// Added to every series that has none of the name.
+    pub(crate) common_labels: Vec<(String, String)>,
+    /// How many series a family may have.
+    pub(crate) limits: Matched<usize>,
 }
 
 impl Samples {
-    pub(super) fn new(common_labels: Arc<[(String, String)]>) -> Self {
+    pub(super) fn new(rules: Arc<SampleRules>) -> Self {
         Self {
-            common_labels,
+            rules,
             ..Self::default()
         }
     }
@@ -127,12 +142,19 @@ impl Samples {
         help: Cow<'static, str>,
         kind: FamilyKind,
     ) -> SampleFamily<'_> {
-        let family = self.families.entry(valid_name(name, true).into());
+        let name = valid_name(name, true);
+        let family = self.families.entry((&*name).into());
         let family = family.or_insert_with(|| Family {
             kind,
             help,
             unit: None,
             series: BTreeMap::new(),
+            limit: self
+                .rules
+                .limits
+                .get(&name)
+                .copied()
+                .unwrap_or(DEFAULT_LIMIT),
         });
         let is_same = family.kind == kind;
         if !is_same {
@@ -140,7 +162,7 @@ impl Samples {
         }
         SampleFamily {
             family: is_same.then_some(family),
-            common_labels: &self.common_labels,
+            rules: &self.rules,
             faults: &mut self.faults,
         }
     }
@@ -201,14 +223,16 @@ impl SampleFamily<'_> {
             self.faults.add(Reason::LabelTooLong);
             return self;
         }
-        let common = self.common_labels.iter();
+        let common = self.rules.common_labels.iter();
         let common = common.map(|(name, value)| (name.as_str(), value.as_str()));
         let common = common.filter(|(name, _)| !labels.iter().any(|(own, _)| own == name));
         let (labels, error) = Labels::new(labels.iter().copied().chain(common));
         if error == Some(LabelError::Duplicate) {
             self.faults.add(Reason::DuplicateLabel);
         }
+        let is_full = family.series.len() >= family.limit;
         match family.series.entry(labels) {
+            Entry::Vacant(_) if is_full => self.faults.add(Reason::Limit),
             Entry::Vacant(entry) => {
                 entry.insert(value);
             }
@@ -261,6 +285,7 @@ impl CollectedFamily {
             help,
             unit,
             series,
+            ..
         } = &*self.family;
         out.family(&Head {
             name: &self.name,

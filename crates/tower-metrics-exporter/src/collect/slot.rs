@@ -11,7 +11,7 @@ use tower_observe::{Clock, Spec, Unit};
 
 use super::{
     CollectedFamily, Collector, Samples,
-    samples::{Faults, Reason},
+    samples::{Faults, Reason, SampleRules},
 };
 use crate::format::Number;
 
@@ -42,7 +42,7 @@ pub(super) struct Slot {
     collector: Box<dyn Collector>,
     is_blocking: bool,
     budget: Duration,
-    common_labels: Arc<[(String, String)]>,
+    rules: Arc<SampleRules>,
     clock: Clock,
     state: Mutex<State>,
     /// A run was asked for, has ended, or there will be no more.
@@ -86,11 +86,10 @@ pub(super) struct Good {
 }
 
 impl Slot {
-    /// `common_labels` are added to every series that has none of the name.
     pub(super) fn new(
         name: String,
         collector: Box<dyn Collector>,
-        common_labels: Arc<[(String, String)]>,
+        rules: Arc<SampleRules>,
         clock: Clock,
     ) -> Self {
         Self {
@@ -98,7 +97,7 @@ impl Slot {
             is_blocking: collector.is_blocking(),
             budget: collector.budget(),
             collector,
-            common_labels,
+            rules,
             clock,
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -175,7 +174,7 @@ impl Slot {
     /// Calls the collector on this thread.
     pub(super) fn run(&self, run: u64) {
         let start = self.clock.now();
-        let mut samples = Samples::new(Arc::clone(&self.common_labels));
+        let mut samples = Samples::new(Arc::clone(&self.rules));
         let collect = AssertUnwindSafe(|| self.collector.collect(&mut samples));
         let outcome = panic::catch_unwind(collect);
         let at = self.clock.now();

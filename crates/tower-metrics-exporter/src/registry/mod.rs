@@ -24,7 +24,7 @@ pub(crate) use self::{
     family::{Family, FamilyOptions},
     names::{HISTOGRAM_SUFFIXES, Naming},
     own::{Own, specs},
-    rules::Rules,
+    rules::{Matched, Rules},
     series::{Series, Value},
 };
 use crate::format::{FamilyKind, LabelError, Labels, MAX_LABEL_VALUE};

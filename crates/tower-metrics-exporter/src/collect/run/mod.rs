@@ -6,7 +6,11 @@ use std::{
 
 use tower_observe::Clock;
 
-use super::{Collected, Collector, Samples, samples::Merged, slot::Slot};
+use super::{
+    Collected, Collector, Samples,
+    samples::{Merged, SampleRules},
+    slot::Slot,
+};
 
 #[cfg(test)]
 mod tests;
@@ -15,30 +19,35 @@ mod tests;
 #[derive(Debug)]
 pub(crate) struct Collectors {
     slots: Vec<Arc<Slot>>,
-    common_labels: Arc<[(String, String)]>,
+    /// Of what is told of the collectors themselves.
+    own: Arc<SampleRules>,
     clock: Clock,
     created: Instant,
 }
 
 impl Collectors {
-    /// `common_labels` are added to every series that has none of the name.
     pub(crate) fn new(
         collectors: impl IntoIterator<Item = Box<dyn Collector>>,
-        common_labels: impl Into<Arc<[(String, String)]>>,
+        rules: SampleRules,
         clock: Clock,
     ) -> Self {
-        let common_labels = common_labels.into();
+        // It has no limit of others'.
+        let own = Arc::new(SampleRules {
+            common_labels: rules.common_labels.clone(),
+            ..SampleRules::default()
+        });
+        let rules = Arc::new(rules);
         let mut names = HashSet::new();
         let slots = collectors.into_iter().map(|collector| {
             let name = unique(&names, collector.name());
             names.insert(name.clone());
-            let labels = Arc::clone(&common_labels);
-            Arc::new(Slot::new(name, collector, labels, clock.clone()))
+            let rules = Arc::clone(&rules);
+            Arc::new(Slot::new(name, collector, rules, clock.clone()))
         });
         Self {
             slots: slots.collect(),
             created: clock.now(),
-            common_labels,
+            own,
             clock,
         }
     }
@@ -54,7 +63,7 @@ impl Collectors {
             }
         }
         let mut merged = Merged::default();
-        let mut own = Samples::new(Arc::clone(&self.common_labels));
+        let mut own = Samples::new(Arc::clone(&self.own));
         for (slot, run) in self.slots.iter().zip(runs) {
             let good = slot.wait(run);
             let families = good.as_ref().map(|good| &*good.families);

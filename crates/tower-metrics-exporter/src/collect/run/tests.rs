@@ -11,6 +11,7 @@ use tower_observe::ManualClock;
 
 use super::*;
 use crate::{
+    Matcher,
     collect::{CollectedFamily, CollectorFn, collector_fn},
     format::{Encode as _, Text},
 };
@@ -22,7 +23,7 @@ fn collectors<const N: usize>(
     clock: &ManualClock,
     collectors: [Box<dyn Collector>; N],
 ) -> Collectors {
-    Collectors::new(collectors, [], clock.clock())
+    Collectors::new(collectors, SampleRules::default(), clock.clock())
 }
 
 fn page(collectors: &Collectors) -> String {
@@ -150,6 +151,7 @@ fn all_collectors_are_on_one_page_by_name() {
             "duplicate",
             "duplicate_label",
             "label_too_long",
+            "limit",
             "kind",
             "value",
         ] {
@@ -477,10 +479,35 @@ fn common_labels_are_on_every_series_that_has_no_such_label() {
     });
     let collectors = Collectors::new(
         [Box::new(collector) as Box<dyn Collector>],
-        [("region".to_owned(), "eu".to_owned())],
+        SampleRules {
+            common_labels: vec![("region".to_owned(), "eu".to_owned())],
+            ..SampleRules::default()
+        },
         Clock::system(),
     );
     let page = page(&collectors);
     assert_lines(&page, ["g{region=\"eu\"} 1", "g{region=\"own\"} 2"]);
     assert!(page.contains("exporter_collector_stale_seconds{collector=\"c\",region=\"eu\"} 0"));
+}
+
+#[test]
+fn a_family_has_no_more_series_than_its_limit() {
+    let collector = collector_fn("c", |samples: &mut Samples| {
+        for value in 0..20_000 {
+            let value = value.to_string();
+            let labels = [("v", &*value)];
+            samples.gauge("many", "").sample(labels, 1.0);
+            samples.gauge("few", "").sample(labels, 1.0);
+        }
+    });
+    let mut rules = SampleRules::default();
+    rules.limits.push(Matcher::Any, 10_000);
+    rules.limits.push(Matcher::prefix("exporter_"), 0);
+    rules.limits.push(Matcher::full("few"), 3);
+    let collector: Box<dyn Collector> = Box::new(collector);
+    let page = page(&Collectors::new([collector], rules, Clock::system()));
+    assert_eq!(page.matches("\nmany{").count(), 10_000);
+    assert_eq!(page.matches("\nfew{").count(), 3);
+    let errors = "exporter_collector_errors_total{collector=\"c\",reason=\"limit\"} 29997";
+    assert_lines(&page, ["few{v=\"0\"} 1", "few{v=\"2\"} 1", errors]);
 }
