@@ -174,6 +174,8 @@
 //!   sink after the process has become a daemon. `std::process::exit` drops nothing: call
 //!   [`Sink::close`] before.
 //!
+//! [`Levels`] are a filter that can be changed while the process runs; [`PanicHook`] makes panics lines.
+//!
 //! # Series
 //!
 //! | series | kind | labels | when |
@@ -218,7 +220,7 @@ pub use self::{
     request_id::RequestId,
     schema::{Durations, Fact, Fields, LevelNames, Schema},
     sink::{
-        DropReason, Importance, LineCount, LostLines, Overflow, Sink, SinkBuilder, SinkError,
-        SinkGuard, SinkReport, SinkStats, SinkWriter,
+        DropReason, Importance, LineCount, Overflow, Sink, SinkBuilder, SinkError, SinkGuard,
+        SinkReport, SinkStats, SinkWriter,
     },
 };

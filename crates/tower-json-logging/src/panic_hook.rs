@@ -17,7 +17,7 @@ use crate::{Sink, names};
 ///
 /// let sink = Sink::stdout().build()?;
 /// let _guard = sink.guard();
-/// tracing_subscriber::registry().with(JsonLayer::new(sink.clone())).init();
+/// tracing_subscriber::registry().with(JsonLayer::to(sink.clone())).init();
 /// PanicHook::new().flush(&sink).install();
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```

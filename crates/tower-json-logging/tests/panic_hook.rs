@@ -57,7 +57,7 @@ fn a_panic_is_a_line_and_goes_on_to_the_hook_before() {
 
     let log = Log::default();
     let sink = Sink::writer(log.clone()).build().unwrap();
-    let subscriber = tracing_subscriber::registry().with(JsonLayer::new(sink.clone()));
+    let subscriber = tracing_subscriber::registry().with(JsonLayer::to(sink.clone()));
     tracing::subscriber::set_global_default(subscriber).unwrap();
     PanicHook::new()
         .flush(&sink)

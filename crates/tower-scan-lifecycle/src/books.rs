@@ -28,6 +28,16 @@ pub(crate) struct Entry {
     number: u64,
 }
 
+impl Entry {
+    /// That of a scan which is in no book: it does not run here.
+    pub(crate) const fn of_none(since: Instant) -> Self {
+        Self {
+            since,
+            number: u64::MAX,
+        }
+    }
+}
+
 struct Pages {
     next: u64,
     active: Box<[BTreeSet<Entry>]>,

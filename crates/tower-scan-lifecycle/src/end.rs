@@ -6,7 +6,7 @@ use tracing::{Level, Span};
 
 use crate::{
     FailureReason, Outcome, RejectReason, ScanMeta, ScanReport, Severity, Status, Verdict,
-    books::Ledger,
+    books::{Entry, Ledger},
     context::{Running, ScanContext},
     instruments::Ended,
     metrics::Core,
@@ -84,9 +84,7 @@ pub(crate) fn abandoned(core: &Core, scan_type: &str, scans: u64) {
 /// One of those, of which more is known.
 pub(crate) fn abandoned_scan(core: &Arc<Core>, meta: &ScanMeta, ran_for: Option<Duration>) {
     let row = core.row(&meta.scan_type);
-    let now = core.clock.now();
-    let entry = core.books.open(Ledger::Active, row, now);
-    core.books.close(Ledger::Active, row, entry);
+    let entry = Entry::of_none(core.clock.now());
     let context = ScanContext::new(Arc::clone(core), meta.clone(), row, entry, None);
     let span = span::open(context.running(), Place::Linked(None));
     let ending = Ending {

@@ -12,6 +12,7 @@ mod ending;
 mod follow;
 pub mod grpc;
 pub mod keys;
+pub mod log;
 pub mod oneshot;
 pub mod platform;
 pub mod probe;

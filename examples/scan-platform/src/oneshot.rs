@@ -12,12 +12,12 @@ use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
+    log,
     platform::{self, Platform},
     record::ScanRecord,
     scan::{Policy, ScanType, Step},
     scanner::Watch,
     store::{DatabaseUrl, Store},
-    telemetry,
 };
 
 /// What to scan, and how to tell of it.
@@ -39,7 +39,7 @@ pub struct Options {
 ///
 /// If the path cannot be scanned at all.
 pub async fn scan(options: Options) -> anyhow::Result<ExitCode> {
-    telemetry::install_log(io::stderr, "off")?;
+    let _log = log::to_stderr("off")?;
     // The path is the user's own to choose; what it contains is not: links may not lead out of it.
     let (root, inside) = split(&options.path)?;
     let store = Store::opened(&DatabaseUrl::in_memory(), "shell").await?;

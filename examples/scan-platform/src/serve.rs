@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
-    api, background, grpc,
+    api, background, grpc, log,
     platform::{self, Platform, Setup},
     probe,
     store::{DatabaseUrl, Store},
@@ -44,7 +44,7 @@ pub struct Options {
 ///
 /// If the address, the scan root or the database cannot be used.
 pub async fn serve(options: Options) -> anyhow::Result<()> {
-    telemetry::install_log(std::io::stdout, "info,sqlx=warn")?;
+    let _log = log::to_stdout("info,sqlx=warn")?;
     let scans = platform::scan_metrics()?;
     let (listener, address) = listen(options.listen, "--listen").await?;
     let instance = options.instance.unwrap_or_else(|| instance(address));

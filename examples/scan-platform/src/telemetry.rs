@@ -4,17 +4,13 @@ use std::net::SocketAddr;
 
 use axum::extract::ConnectInfo;
 use tonic::transport::server::TcpConnectInfo;
-use tower_json_logging::{JsonLayer, JsonLogging, PathPolicy};
+use tower_json_logging::{JsonLogging, PathPolicy};
 use tower_metrics_exporter::{
-    BuildInfo, Exporter, ExporterBuilder, ProcessCollector, SpanExemplarsLayer, TokioCollector,
-    collector_fn,
+    BuildInfo, Exporter, ExporterBuilder, ProcessCollector, TokioCollector, collector_fn,
 };
 use tower_observe::Spec;
 use tower_request_metrics::{Protocol, RequestMetrics};
 use tower_scan_lifecycle::ScanMetrics;
-use tracing_subscriber::{
-    EnvFilter, Layer as _, fmt::MakeWriter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
-};
 
 use crate::{
     grpc,
@@ -113,26 +109,4 @@ pub fn exporter(scans: &ScanMetrics) -> anyhow::Result<ExporterBuilder> {
             env!("CARGO_PKG_NAME"),
             env!("CARGO_PKG_VERSION"),
         )))
-}
-
-/// Writes JSON lines to `writer`; `RUST_LOG` chooses which, `default` if it is not set.
-///
-/// # Errors
-///
-/// If `RUST_LOG` cannot be read, or the process logs already.
-pub fn install_log<W>(writer: W, default: &str) -> anyhow::Result<()>
-where
-    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
-{
-    let filter = match std::env::var("RUST_LOG") {
-        Ok(text) => EnvFilter::try_new(&text).map_err(|error| {
-            anyhow::anyhow!("RUST_LOG={text:?} is no filter ({error}); try RUST_LOG=info,sqlx=warn")
-        })?,
-        Err(_) => EnvFilter::new(default),
-    };
-    tracing_subscriber::registry()
-        .with(SpanExemplarsLayer::new())
-        .with(JsonLayer::new(writer).with_filter(filter))
-        .try_init()?;
-    Ok(())
 }

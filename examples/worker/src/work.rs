@@ -11,10 +11,10 @@ use anyhow::{Context as _, ensure};
 use apalis::prelude::{BackendExt as _, Task, WorkerBuilder, WorkerError};
 use axum::{Router, routing::get};
 use scan_platform::{
+    log,
     probe::{keep_probing, probe_all},
     scan::{Engine, Limits, Policy, ScanRoot, ScanType},
     scanner::deadline,
-    telemetry::install_log,
 };
 use tokio::{net::TcpListener, sync::watch, time};
 use tower::{
@@ -65,7 +65,7 @@ pub struct Options {
 ///
 /// If the queue, the scan root or the address cannot be used, or the queue is lost.
 pub async fn work(options: Options) -> anyhow::Result<()> {
-    install_log(std::io::stdout, "info,sqlx=warn,apalis_core=warn")?;
+    let _log = log::to_stdout("info,sqlx=warn,apalis_core=warn")?;
     let scans = ScanMetrics::builder()
         .types(ScanType::ALL.map(ScanType::as_str))
         .engines(Engine::ALL.map(Engine::as_str))

@@ -1,5 +1,6 @@
 use std::{
     collections::HashMap,
+    io,
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -13,7 +14,7 @@ use crate::{
         Limits,
         fields::Fields,
         line::{self, Head},
-        output::{Line, WriteLine},
+        output::{Immediate, Line, WriteLine},
         plan::{FieldPlan, Found, Origin, Place, Plan, Plans},
         scratch::Scratch,
         spans::Spans,
@@ -53,6 +54,17 @@ impl Core {
             field_plans: RwLock::default(),
             spans: Spans::new(),
         }
+    }
+
+    /// Makes lines that somebody else writes.
+    pub(crate) fn of_schema(schema: Schema) -> Self {
+        Self::new(Config {
+            output: Arc::new(Immediate(io::sink)),
+            schema,
+            limits: Limits::new(),
+            names: Names::default(),
+            rate_limit: None,
+        })
     }
 
     pub(crate) const fn config(&self) -> &Config {
@@ -149,18 +161,47 @@ impl Core {
     pub(crate) fn write_held_back(&self, module: &[u8], count: u64) {
         let mut scratch = Scratch::take();
         let Scratch { line, fields } = &mut scratch;
+        let count = [("suppressed", count)];
+        self.make_notice(line, fields, b"\"lines were held back\"", module, count);
+        let line = Line::new(line, Level::WARN, true, None);
+        self.config.output.write_line(line);
+        scratch.put_back();
+    }
+
+    /// Makes a line that says that lines were lost.
+    pub(crate) fn make_lost(
+        &self,
+        line: &mut Vec<u8>,
+        numbers: impl IntoIterator<Item = (&'static str, u64)>,
+    ) {
+        let module = b"\"tower_json_logging::sink\"";
+        let message = b"\"log lines were lost\"";
+        self.make_notice(line, &mut Fields::new(), message, module, numbers);
+    }
+
+    /// Makes a warning of the log about itself. Message and module are JSON.
+    fn make_notice(
+        &self,
+        line: &mut Vec<u8>,
+        fields: &mut Fields,
+        message: &[u8],
+        module: &[u8],
+        numbers: impl IntoIterator<Item = (&'static str, u64)>,
+    ) {
         fields.put_slot(Slot::Message, |out| {
-            out.extend_from_slice(b"\"lines were held back\"");
+            out.extend_from_slice(message);
             false
         });
-        let plan = self.plan_of_context("suppressed");
-        let mut value = Value {
-            fields,
-            core: self,
-            plan: &plan,
-            has_twins: false,
-        };
-        value.unsigned(count);
+        for (name, number) in numbers {
+            let plan = self.plan_of_context(name);
+            let mut value = Value {
+                fields,
+                core: self,
+                plan: &plan,
+                has_twins: false,
+            };
+            value.unsigned(number);
+        }
         let head = Head {
             since_epoch: now(),
             level: Level::WARN,
@@ -171,9 +212,6 @@ impl Core {
             request: None,
         };
         line::write(line, head, fields, &self.schema, self.limits());
-        let line = Line::new(line, Level::WARN, true, None);
-        self.config.output.write_line(line);
-        scratch.put_back();
     }
 
     /// Writes the line of an event.

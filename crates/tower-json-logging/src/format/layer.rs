@@ -69,7 +69,9 @@ pub struct JsonLayer {
 }
 
 impl JsonLayer {
-    /// A layer that writes to standard output.
+    /// A layer that writes to standard output, where lines are logged: no line is missing however the process
+    /// ends, and a reader that stalls, stalls who logs. For a service, [`to`](Self::to) a
+    /// [`Sink`](crate::Sink).
     pub fn stdout() -> Self {
         Self::new(io::stdout)
     }

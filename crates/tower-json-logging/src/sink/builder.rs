@@ -2,8 +2,10 @@ use std::{error::Error, fmt, io, path::PathBuf, sync::Arc, thread, time::Duratio
 
 use tower_observe::Clock;
 
+use crate::Schema;
+
 use super::{
-    announce::{Announce, LostLines},
+    announce,
     handle::{Owner, Sink},
     output::Target,
     queue::Size,
@@ -37,7 +39,7 @@ pub struct SinkBuilder {
     overflow: Overflow,
     linger: Duration,
     close_timeout: Duration,
-    announce: Option<Announce>,
+    schema: Schema,
     on_close: Option<OnClose>,
 }
 
@@ -54,7 +56,7 @@ impl SinkBuilder {
             overflow: Overflow::default(),
             linger: Duration::from_millis(1),
             close_timeout: Duration::from_secs(2),
-            announce: None,
+            schema: Schema::seed(),
             on_close: None,
         }
     }
@@ -106,14 +108,10 @@ impl SinkBuilder {
         self
     }
 
-    /// Writes the line that tells of lost lines: into an empty buffer, its newline included. It is called
-    /// on the sink's thread. Default: a `WARN` with the keys of the [default schema](crate#keys),
-    /// `lines_lost`, and `lost_<reason>` for each reason.
-    pub fn announce(
-        mut self,
-        announce: impl FnMut(LostLines<'_>, &mut Vec<u8>) + Send + 'static,
-    ) -> Self {
-        self.announce = Some(Box::new(announce));
+    /// The keys of the line that tells of lost lines: a `WARN` with `lines_lost`, and `lost_<reason>` for
+    /// each reason. Give it what the layer has. Default: [`Schema::seed`].
+    pub fn schema(mut self, schema: Schema) -> Self {
+        self.schema = schema;
         self
     }
 
@@ -145,7 +143,7 @@ impl SinkBuilder {
         let (shared, chunk) = Shared::new(size, full, pace);
         let shared = Arc::new(shared);
         let of_thread = Arc::clone(&shared);
-        let announce = self.announce;
+        let announce = announce::in_schema(self.schema);
         let thread = thread::Builder::new()
             .name("json-log-sink".to_owned())
             .spawn(move || {

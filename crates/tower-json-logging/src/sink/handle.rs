@@ -247,7 +247,8 @@ impl Drop for Owner {
     }
 }
 
-/// For a formatter that writes each line, whole, with one call.
+/// For another formatter, if it writes each line whole, with one call. [`JsonLayer`](crate::JsonLayer) is
+/// given the sink by [`to`](crate::JsonLayer::to): a writer's lines it would count itself, too.
 impl<'a> MakeWriter<'a> for Sink {
     type Writer = SinkWriter<'a>;
 

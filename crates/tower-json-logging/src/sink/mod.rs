@@ -13,7 +13,6 @@ mod sync;
 mod worker;
 
 pub use self::{
-    announce::LostLines,
     builder::{Overflow, SinkBuilder, SinkError},
     counts::DropReason,
     handle::{Importance, Sink, SinkGuard, SinkWriter},

@@ -2,13 +2,13 @@
 
 use std::{
     io,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use tower_observe::Clock;
 
 use super::{
-    announce::{Announce, LostLines},
+    announce::Announce,
     counts::{Counts, DropReason},
     output::Output,
     queue::Chunk,
@@ -33,7 +33,7 @@ impl Pauses {
 pub(crate) struct Worker<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) output: Output,
-    pub(crate) announce: Option<Announce>,
+    pub(crate) announce: Announce,
     pub(crate) pauses: Pauses,
     pub(crate) clock: Clock,
     /// Bytes of the queue.
@@ -86,14 +86,7 @@ impl Worker<'_> {
         if chunk.lost_before().is_none() {
             return;
         }
-        let lost = LostLines::new(chunk.lost_before());
-        if let Some(announce) = &mut self.announce {
-            announce(lost, line);
-        } else {
-            // A clock before 1970 is written as 1970.
-            let now = SystemTime::now().duration_since(UNIX_EPOCH);
-            super::announce::line(now.unwrap_or_default(), lost, line);
-        }
+        (self.announce)(chunk.lost_before(), line);
     }
 
     /// Writes a batch to its end, however often the output fails.

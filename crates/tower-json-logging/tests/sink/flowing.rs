@@ -96,7 +96,7 @@ fn the_level_and_importance_of_events_come_with_the_writer() {
     let (output, mut script) = scripted();
     script.take_all();
     let sink = Sink::writer(output).build().unwrap();
-    let subscriber = tracing_subscriber::registry().with(JsonLayer::new(sink.clone()));
+    let subscriber = tracing_subscriber::registry().with(JsonLayer::to(sink.clone()));
     tracing::subscriber::with_default(subscriber, || {
         tracing::info!("one");
         tracing::error!("two");
@@ -132,4 +132,23 @@ fn a_line_longer_than_a_batch_is_lost_and_counted() {
     assert_eq!(announcement["level"], "WARN");
     assert_eq!(announcement["lines_lost"], 1);
     assert_eq!(announcement["lost_oversize"], 1);
+}
+
+#[test]
+fn lost_lines_are_told_of_in_the_schema_of_the_others() {
+    let (output, mut script) = scripted();
+    script.take_all();
+    let sink = Sink::writer(output)
+        .batch(1024)
+        .capacity(4096)
+        .schema(tower_json_logging::Schema::ecs("api"))
+        .build()
+        .unwrap();
+    let long = [b'y'; 1025];
+    assert!(!sink.offer(&long, Level::DEBUG, Importance::Normal));
+    assert!(sink.flush(LONG).is_complete());
+    let line: serde_json::Value = serde_json::from_str(&script.text()).unwrap();
+    assert_eq!(line["log.level"], "WARN");
+    assert_eq!(line["message"], "log lines were lost");
+    assert_eq!(line["labels.lost_oversize"], "1");
 }
