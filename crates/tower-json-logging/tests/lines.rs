@@ -614,6 +614,10 @@ impl Model {
                 }
             }
         }
+        // The sources of an error that is hidden by a nearer one are not the nearer one's.
+        if self.0.contains_key("error") {
+            here.remove("error_sources");
+        }
         for (key, value) in here {
             self.0.entry(key).or_insert(value);
         }
