@@ -82,6 +82,7 @@ const SUITES: &[Suite] = &[
             "promtool",
             "redis-server",
             "rsyslog",
+            "rsyslog-elasticsearch",
             // What those in C are linked with, and what that is linked with.
             "libacl1",
             "libarchive13t64",
