@@ -30,6 +30,11 @@ impl Stripe {
         self.lines.get(at / LINE)?.0.get(at % LINE)
     }
 
+    /// The sum, then the counts.
+    fn words(&self) -> impl Iterator<Item = &AtomicU64> {
+        self.lines.iter().flat_map(|Line(words)| words)
+    }
+
     /// Whether nobody was in the way.
     fn record(&self, bucket: usize, count: u64, sum: f64) -> bool {
         if let Some(bucket) = self.word(bucket + 1) {
@@ -111,13 +116,11 @@ impl Stripes {
             .chain(others.filter_map(OnceLock::get));
         let mut sum = 0.0;
         for stripe in stripes {
-            sum += stripe
-                .word(0)
-                .map_or(0.0, |word| f64::from_bits(word.load(Ordering::Relaxed)));
-            for (bucket, count) in cumulative.iter_mut().enumerate() {
-                *count += stripe
-                    .word(bucket + 1)
-                    .map_or(0, |word| word.load(Ordering::Relaxed));
+            let mut words = stripe.words();
+            let added = words.next();
+            sum += added.map_or(0.0, |word| f64::from_bits(word.load(Ordering::Relaxed)));
+            for (count, word) in cumulative.iter_mut().zip(words) {
+                *count += word.load(Ordering::Relaxed);
             }
         }
         let mut total = 0;

@@ -65,12 +65,19 @@ impl Labels {
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
         let mut rest = &*self.0;
         std::iter::from_fn(move || {
-            let (name, after) = rest.split_once("=\"")?;
+            // No name has such a sign.
+            let name = rest.bytes().position(|byte| byte == b'=')?;
+            let (name, after) = rest.split_at_checked(name)?;
+            let after = after.strip_prefix("=\"")?;
             let end = value_end(after)?;
-            let (value, after) = after.split_at_checked(end)?;
-            rest = after.get(1..).unwrap_or(Self::EMPTY_TEXT);
-            rest = rest.strip_prefix(',').unwrap_or(rest);
-            Some((name, unescape(value)))
+            let (value, after) = after.split_at_checked(end.at)?;
+            rest = after.get(2..).unwrap_or(Self::EMPTY_TEXT);
+            let value = if end.has_escapes {
+                Cow::Owned(unescape(value))
+            } else {
+                Cow::Borrowed(value)
+            };
+            Some((name, value))
         })
     }
 }
@@ -81,14 +88,27 @@ impl fmt::Display for Labels {
     }
 }
 
-/// Where the quotation mark stands that ends an escaped value.
-fn value_end(text: &str) -> Option<usize> {
+/// Where an escaped value ends.
+#[derive(Clone, Copy, Debug)]
+struct ValueEnd {
+    /// Where the quotation mark stands.
+    at: usize,
+    has_escapes: bool,
+}
+
+fn value_end(text: &str) -> Option<ValueEnd> {
+    let mut has_escapes = false;
     let mut is_escaped = false;
-    text.bytes().position(|byte| {
-        let ends = byte == b'"' && !is_escaped;
-        is_escaped = byte == b'\\' && !is_escaped;
-        ends
-    })
+    let at = text.bytes().position(|byte| {
+        if is_escaped {
+            is_escaped = false;
+            return false;
+        }
+        is_escaped = byte == b'\\';
+        has_escapes |= is_escaped;
+        byte == b'"'
+    })?;
+    Some(ValueEnd { at, has_escapes })
 }
 
 fn escape_value(text: &mut String, value: &str) {
@@ -106,10 +126,7 @@ fn escape_value(text: &mut String, value: &str) {
     text.push_str(rest);
 }
 
-fn unescape(value: &str) -> Cow<'_, str> {
-    if !value.contains('\\') {
-        return Cow::Borrowed(value);
-    }
+fn unescape(value: &str) -> String {
     let mut plain = String::with_capacity(value.len());
     let mut characters = value.chars();
     while let Some(character) = characters.next() {
@@ -122,7 +139,7 @@ fn unescape(value: &str) -> Cow<'_, str> {
             other => plain.push(other),
         }
     }
-    Cow::Owned(plain)
+    plain
 }
 
 /// A valid name of a label: `[a-zA-Z_][a-zA-Z0-9_]*`, other characters replaced by `_`.

@@ -115,7 +115,7 @@ pub(crate) struct Exemplar {
 pub(crate) struct Bounds {
     /// Ascending and finite.
     values: Box<[f64]>,
-    /// Each as the value of `le`, and `+Inf`.
+    /// Each as the value of `le`, and `+Inf`, and what comes between that and the sample's value.
     texts: Box<[Box<str>]>,
 }
 
@@ -125,6 +125,7 @@ impl Bounds {
         let texts = values.iter().chain([&f64::INFINITY]).map(|value| {
             let mut text = Vec::new();
             push_le(&mut text, *value);
+            text.extend_from_slice(b"\"} ");
             String::from_utf8_lossy(&text).into()
         });
         Self {
@@ -138,7 +139,7 @@ impl Bounds {
         &self.values
     }
 
-    /// With `+Inf` at the end.
+    /// Each as the end of a bucket's labels, from the value of `le` on, `"} ` included; `+Inf` at the end.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
         self.texts.iter().map(|text| &**text)
     }

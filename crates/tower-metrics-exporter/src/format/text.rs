@@ -10,6 +10,8 @@ pub(crate) struct Text<'a> {
     is_open_metrics: bool,
     /// The name of the family's samples, without the suffixes of a histogram's.
     name: Vec<u8>,
+    /// What all buckets of a series begin with, to the value of `le`.
+    bucket: Vec<u8>,
 }
 
 impl<'a> Text<'a> {
@@ -18,6 +20,7 @@ impl<'a> Text<'a> {
             page,
             is_open_metrics: false,
             name: Vec::new(),
+            bucket: Vec::new(),
         }
     }
 
@@ -26,6 +29,7 @@ impl<'a> Text<'a> {
             page,
             is_open_metrics: true,
             name: Vec::new(),
+            bucket: Vec::new(),
         }
     }
 
@@ -54,17 +58,15 @@ impl<'a> Text<'a> {
         self.push(" ");
     }
 
-    fn bucket(&mut self, labels: &Labels, bound: &str, count: u64) {
-        self.page.extend_from_slice(&self.name);
-        self.push("_bucket{");
+    fn start_buckets(&mut self, labels: &Labels) {
+        self.bucket.clear();
+        self.bucket.extend_from_slice(&self.name);
+        self.bucket.extend_from_slice(b"_bucket{");
         if !labels.text().is_empty() {
-            self.push(labels.text());
-            self.push(",");
+            self.bucket.extend_from_slice(labels.text().as_bytes());
+            self.bucket.push(b',');
         }
-        self.push("le=\"");
-        self.push(bound);
-        self.push("\"} ");
-        push_whole(self.page, count);
+        self.bucket.extend_from_slice(b"le=\"");
     }
 
     fn exemplar(&mut self, exemplar: Option<&Exemplar>) {
@@ -138,10 +140,15 @@ impl Encode for Text<'_> {
     }
 
     fn histogram(&mut self, labels: &Labels, histogram: &HistogramView<'_>) {
+        self.start_buckets(labels);
         let bounds = histogram.bounds.texts().zip(histogram.cumulative);
         for (bucket, (bound, count)) in bounds.enumerate() {
-            self.bucket(labels, bound, *count);
-            self.exemplar(histogram.exemplars.get(bucket).and_then(Option::as_ref));
+            self.page.extend_from_slice(&self.bucket);
+            self.push(bound);
+            push_whole(self.page, *count);
+            if !histogram.exemplars.is_empty() {
+                self.exemplar(histogram.exemplars.get(bucket).and_then(Option::as_ref));
+            }
             self.push("\n");
         }
         self.sample("_sum", labels);

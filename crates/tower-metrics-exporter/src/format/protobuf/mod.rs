@@ -86,10 +86,8 @@ impl<'a> Protobuf<'a> {
 
     fn labels(&mut self, field: u32, labels: &Labels) {
         for (name, value) in labels.pairs() {
-            let pair = self.wire.begin(field);
-            self.wire.string(LABEL_NAME, name);
-            self.wire.string(LABEL_VALUE, &value);
-            self.wire.end(pair);
+            self.wire
+                .strings(field, (LABEL_NAME, name), (LABEL_VALUE, &value));
         }
     }
 
@@ -113,15 +111,30 @@ impl<'a> Protobuf<'a> {
 
     /// A series: its labels, and its value as the message of its kind.
     fn metric(&mut self, labels: &Labels, kind: u32, value: impl FnOnce(&mut Self)) {
-        let metric = self.wire.begin(FAMILY_METRIC);
+        let metric = self.wire.begin_long(FAMILY_METRIC);
         self.labels(METRIC_LABEL, labels);
-        let message = self.wire.begin(kind);
+        let message = if kind == METRIC_HISTOGRAM {
+            self.wire.begin_long(kind)
+        } else {
+            self.wire.begin(kind)
+        };
         value(self);
         self.wire.end(message);
         self.wire.end(metric);
     }
 
     fn classic(&mut self, histogram: &HistogramView<'_>, count: u64) {
+        if histogram.exemplars.is_empty() {
+            let bounds = histogram.bounds.values().iter();
+            for (bound, cumulative) in bounds.zip(histogram.cumulative) {
+                self.wire.numbers(
+                    HISTOGRAM_BUCKET,
+                    (BUCKET_CUMULATIVE_COUNT, (*cumulative).min(count)),
+                    (BUCKET_UPPER_BOUND, *bound),
+                );
+            }
+            return;
+        }
         let bounds = histogram.bounds.values().iter().chain([&f64::INFINITY]);
         for (bucket, (bound, cumulative)) in bounds.zip(histogram.cumulative).enumerate() {
             let exemplar = histogram.exemplars.get(bucket).and_then(Option::as_ref);

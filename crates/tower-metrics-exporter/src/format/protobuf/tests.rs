@@ -528,3 +528,52 @@ proptest! {
         prop_assert_eq!(buckets(&histogram.negative_span, &histogram.negative_delta), negative);
     }
 }
+
+#[test]
+fn a_length_takes_no_more_bytes_than_it_needs_whatever_was_kept_free() {
+    for length in [0, 1, 127, 128, 16_383, 16_384, 70_000] {
+        let text = "x".repeat(length);
+        for is_long in [false, true] {
+            let mut page = Vec::new();
+            let mut wire = Writer::new(&mut page);
+            let message = if is_long {
+                wire.begin_long(4)
+            } else {
+                wire.begin(4)
+            };
+            wire.string(1, &text);
+            wire.end(message);
+            let mut inner = vec![1 << 3 | 2];
+            prost::encoding::encode_varint(length as u64, &mut inner);
+            inner.extend_from_slice(text.as_bytes());
+            let mut expected = vec![4 << 3 | 2];
+            prost::encoding::encode_varint(inner.len() as u64, &mut expected);
+            expected.extend_from_slice(&inner);
+            assert_eq!(page, expected, "{length}");
+        }
+    }
+}
+
+#[test]
+fn messages_written_at_once_are_as_those_written_by_field() {
+    for length in [0, 1, 60, 61, 62, 123, 124, 200] {
+        let text = "x".repeat(length);
+        let (mut page, mut by_field) = (Vec::new(), Vec::new());
+        let mut wire = Writer::new(&mut page);
+        wire.strings(1, (1, "name"), (2, &text));
+        wire.numbers(16, (1, length as u64), (2, 0.5));
+        wire.numbers(3, (1, length as u64), (2, f64::INFINITY));
+        let mut wire = Writer::new(&mut by_field);
+        let message = wire.begin(1);
+        wire.string(1, "name");
+        wire.string(2, &text);
+        wire.end(message);
+        for (field, float) in [(16, 0.5), (3, f64::INFINITY)] {
+            let message = wire.begin(field);
+            wire.unsigned(1, length as u64);
+            wire.double(2, float);
+            wire.end(message);
+        }
+        assert_eq!(page, by_field, "{length}");
+    }
+}

@@ -6,9 +6,13 @@ pub(super) struct Writer<'a> {
     page: &'a mut Vec<u8>,
 }
 
-/// A message whose length is not known yet: one byte is kept free for it before this position.
+/// A message whose length is not known yet.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Open(usize);
+pub(super) struct Open {
+    start: usize,
+    /// So many bytes are kept free for the length before it.
+    room: usize,
+}
 
 impl<'a> Writer<'a> {
     pub(super) const fn new(page: &'a mut Vec<u8>) -> Self {
@@ -20,34 +24,106 @@ impl<'a> Writer<'a> {
     }
 
     /// As if the message had never begun.
-    pub(super) fn take_back(&mut self, Open(start): Open) {
-        self.page.truncate(start.saturating_sub(1));
+    pub(super) fn take_back(&mut self, Open { start, room }: Open) {
+        self.page.truncate(start.saturating_sub(room));
     }
 
     /// The beginning of a message without a field, as in a stream of them.
     pub(super) fn delimited(&mut self) -> Open {
-        self.page.push(0);
-        Open(self.page.len())
+        self.open(&[0])
     }
 
+    /// The beginning of a message of less than 128 bytes, most likely.
     #[inline]
     pub(super) fn begin(&mut self, field: u32) -> Open {
         self.tag(field, WireType::Delimited);
-        self.delimited()
+        self.open(&[0])
+    }
+
+    /// The beginning of a message of 128 bytes to 16 KiB, most likely.
+    #[inline]
+    pub(super) fn begin_long(&mut self, field: u32) -> Open {
+        self.tag(field, WireType::Delimited);
+        self.open(&[0, 0])
+    }
+
+    fn open(&mut self, room: &[u8]) -> Open {
+        self.page.extend_from_slice(room);
+        Open {
+            start: self.page.len(),
+            room: room.len(),
+        }
     }
 
     #[inline]
-    pub(super) fn end(&mut self, Open(start): Open) {
+    pub(super) fn end(&mut self, Open { start, room }: Open) {
         let length = self.page.len().saturating_sub(start);
-        let place = start.saturating_sub(1);
-        let short = u8::try_from(length).ok().filter(|length| *length < 0x80);
-        if let (Some(length), Some(byte)) = (short, self.page.get_mut(place)) {
-            *byte = length;
-        } else {
-            let (varint, used) = varint(length as u64);
-            self.page
-                .splice(place..start, varint.into_iter().take(used));
+        let (varint, used) = varint(length as u64);
+        let length = varint.get(..used).unwrap_or_default();
+        let place = start.saturating_sub(room)..start;
+        match self.page.get_mut(place.clone()) {
+            Some(place) if room == used => place.copy_from_slice(length),
+            // The message moves.
+            _ => drop(self.page.splice(place, length.iter().copied())),
         }
+    }
+
+    /// A message of two strings.
+    #[inline]
+    pub(super) fn strings(
+        &mut self,
+        field: u32,
+        (one, first): (u32, &str),
+        (other, second): (u32, &str),
+    ) {
+        /// The tags and the lengths of both.
+        const HEADS: usize = 4;
+        let length = HEADS + first.len() + second.len();
+        if let (Ok(length @ ..0x80), Some(one), Some(other)) = (
+            u8::try_from(length),
+            short_tag(one, WireType::Delimited),
+            short_tag(other, WireType::Delimited),
+        ) {
+            #[expect(clippy::cast_possible_truncation, reason = "shorter than both")]
+            let (first_length, second_length) = (first.len() as u8, second.len() as u8);
+            self.tag(field, WireType::Delimited);
+            self.page.extend_from_slice(&[length, one, first_length]);
+            self.page.extend_from_slice(first.as_bytes());
+            self.page.extend_from_slice(&[other, second_length]);
+            self.page.extend_from_slice(second.as_bytes());
+            return;
+        }
+        let message = self.begin(field);
+        self.string(one, first);
+        self.string(other, second);
+        self.end(message);
+    }
+
+    /// A message of a whole number and a float.
+    #[inline]
+    pub(super) fn numbers(
+        &mut self,
+        field: u32,
+        (one, whole): (u32, u64),
+        (other, float): (u32, f64),
+    ) {
+        if let (Ok(whole @ ..0x80), Some(field), Some(one), Some(other)) = (
+            u8::try_from(whole),
+            short_tag(field, WireType::Delimited),
+            short_tag(one, WireType::Varint),
+            short_tag(other, WireType::Fixed64),
+        ) {
+            /// The tags, the whole number, and eight bytes of the float.
+            const LENGTH: u8 = 11;
+            self.page
+                .extend_from_slice(&[field, LENGTH, one, whole, other]);
+            self.page.extend_from_slice(&bits(float));
+            return;
+        }
+        let message = self.begin(field);
+        self.unsigned(one, whole);
+        self.double(other, float);
+        self.end(message);
     }
 
     #[inline]
@@ -79,10 +155,8 @@ impl<'a> Writer<'a> {
 
     #[inline]
     pub(super) fn double(&mut self, field: u32, value: f64) {
-        // One NaN for all: another stands in Prometheus for a series that is gone.
-        let value = if value.is_nan() { f64::NAN } else { value };
         self.tag(field, WireType::Fixed64);
-        self.page.extend_from_slice(&value.to_le_bytes());
+        self.page.extend_from_slice(&bits(value));
     }
 
     pub(super) fn string(&mut self, field: u32, value: &str) {
@@ -99,7 +173,22 @@ enum WireType {
     Delimited = 2,
 }
 
+/// The tag of a field below 16, which is one byte.
+#[inline]
+fn short_tag(field: u32, wire: WireType) -> Option<u8> {
+    let tag = u8::try_from(field << 3 | wire as u32).ok();
+    tag.filter(|tag| *tag < 0x80)
+}
+
+#[inline]
+fn bits(value: f64) -> [u8; 8] {
+    // One NaN for all: another stands in Prometheus for a series that is gone.
+    let value = if value.is_nan() { f64::NAN } else { value };
+    value.to_le_bytes()
+}
+
 /// Seven bits a byte, the least first; and how many bytes of it are used.
+#[inline]
 pub(super) fn varint(mut value: u64) -> ([u8; 10], usize) {
     let mut bytes = [0; 10];
     let mut used = 0;
