@@ -8,11 +8,13 @@ use crate::{
     cell::Reading,
     collect::{self, Collected, Collectors},
     format::{Encode, FamilyKind, Protobuf, Text},
+    health,
     registry::{self, Family, HISTOGRAM_SUFFIXES, Registry},
     service::{self, ScrapeMetrics},
 };
 
-/// What the exporter says of itself: of scrapes, of what was not taken as it was, and of collectors.
+/// What the exporter says of itself: of scrapes, of what was not taken as it was, of collectors, and of the
+/// health that it is asked for.
 ///
 /// For documents and dashboards: an exporter knows them itself.
 pub fn specs() -> Vec<Spec> {
@@ -20,6 +22,7 @@ pub fn specs() -> Vec<Spec> {
     specs
         .chain(registry::specs())
         .chain(collect::specs())
+        .chain(health::specs())
         .collect()
 }
 

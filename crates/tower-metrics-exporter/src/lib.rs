@@ -69,6 +69,12 @@
 //! up if it [said](Collector::is_blocking) that it may block; else the scrape ends by its
 //! [timeout](MetricsService::timeout).
 //!
+//! # Health
+//!
+//! A [`HealthHandle`] has named [`Check`]s of startup, liveness and readiness. Whoever asks, hears the same:
+//! over HTTP ([`HealthService`]), over gRPC ([`HealthHandle::grpc`]), and in the gauges of the registry. A check that
+//! hangs or panics has failed, and holds up nobody.
+//!
 //! # Other registries
 //!
 //! [`MetricsService::new`] takes any [`Source`]: with a feature each, `metrics-exporter-prometheus`'s
@@ -86,6 +92,8 @@
 //! |---|---|
 //! | `gzip` (default), `zstd` | compression of pages |
 //! | `tokio` | renders off the async workers, with a timeout; [`TokioCollector`] |
+//! | `health` | [`HealthHandle`] |
+//! | `tonic` | health over `grpc.health.v1` |
 //! | `process` | [`ProcessCollector`], on Linux |
 //! | `tracing` | [exemplars from spans](ExporterBuilder::exemplars_from_spans) |
 //! | `metrics-exporter-prometheus`, `prometheus`, `prometheus-client` | these registries as a [`Source`] |
@@ -100,7 +108,9 @@ mod collect;
 mod error;
 mod exporter;
 mod format;
+mod health;
 mod lease;
+mod panic;
 mod recorder;
 mod registry;
 mod service;
@@ -109,11 +119,19 @@ mod source;
 #[cfg(feature = "tracing")]
 mod span_exemplars;
 mod sync;
+mod unique;
 
 #[cfg(feature = "tokio")]
 pub use self::collect::TokioCollector;
 #[cfg(feature = "process")]
 pub use self::collect::{ProcessCollector, process_start_time};
+#[cfg(feature = "health")]
+pub use self::health::{
+    Check, CheckReport, HealthBuilder, HealthFuture, HealthHandle, HealthReport, HealthService,
+    Probe,
+};
+#[cfg(feature = "tonic")]
+pub use self::health::{GrpcHealth, GrpcHealthStream};
 #[cfg(feature = "tracing")]
 pub use self::span_exemplars::SpanExemplarsLayer;
 pub use self::{

@@ -1,5 +1,4 @@
 use std::{
-    any::Any,
     fmt,
     panic::{self, AssertUnwindSafe},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -13,7 +12,7 @@ use super::{
     CollectedFamily, Collector, Samples,
     samples::{Faults, Reason, SampleRules},
 };
-use crate::format::Number;
+use crate::{format::Number, panic::panic_text};
 
 const DURATION: &str = "exporter_collector_duration_seconds";
 const DURATION_HELP: &str =
@@ -303,10 +302,4 @@ impl fmt::Debug for Slot {
             .field("state", &self.state)
             .finish_non_exhaustive()
     }
-}
-
-fn panic_text(payload: &(dyn Any + Send)) -> &str {
-    let text = payload.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("(no text)")
 }

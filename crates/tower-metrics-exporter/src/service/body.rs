@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-/// The body of a scrape's response: one piece of known size, or nothing.
+/// The body of a scrape's response, and of a probe's: one piece of known size, or nothing.
 ///
 /// Scrapes that share a page share its bytes.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +17,7 @@ pub struct MetricsBody {
 }
 
 impl MetricsBody {
-    pub(super) const fn new(page: Bytes) -> Self {
+    pub(crate) const fn new(page: Bytes) -> Self {
         Self { page }
     }
 

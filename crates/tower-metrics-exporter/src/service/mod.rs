@@ -8,10 +8,12 @@ mod layer;
 mod list;
 mod metrics;
 mod negotiate;
+#[cfg(feature = "health")]
+mod plain;
 mod query;
 mod refusal;
 mod reply;
-mod runtime;
+pub(crate) mod runtime;
 
 use std::{
     convert::Infallible,
@@ -30,6 +32,8 @@ use tower_observe::Clock;
 use tower_service::Service;
 
 pub(crate) use self::metrics::{ScrapeMetrics, specs};
+#[cfg(feature = "health")]
+pub(crate) use self::plain::{method_not_allowed, plain};
 pub use self::{
     body::{MetricsBody, RouteBody},
     future::{ResponseFuture, RouteFuture},

@@ -95,4 +95,5 @@ mod imp {
     }
 }
 
-pub(super) use imp::{Deadline, is_there, spawn_blocking};
+pub(crate) use imp::Deadline;
+pub(super) use imp::{is_there, spawn_blocking};

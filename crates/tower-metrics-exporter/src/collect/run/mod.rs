@@ -11,6 +11,7 @@ use super::{
     samples::{Merged, SampleRules},
     slot::Slot,
 };
+use crate::unique::unique;
 
 #[cfg(test)]
 mod tests;
@@ -98,13 +99,4 @@ impl Drop for Collectors {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-fn unique(names: &HashSet<String>, name: &str) -> String {
-    if !names.contains(name) {
-        return name.to_owned();
-    }
-    let mut numbered = (2..).map(|number: u64| format!("{name}_{number}"));
-    let free = numbered.find(|numbered| !names.contains(numbered));
-    free.unwrap_or_default()
 }
