@@ -199,8 +199,7 @@ fn elasticsearch_could_index_all_lines_of_a_schema_together() {
 #[test]
 fn ecs_lines_are_valid_by_the_specification_of_ecs_logging() {
     let spec: Value = serde_json::from_str(include_str!("data/ecs-logging/spec.json")).unwrap();
-    let types: BTreeMap<String, String> =
-        serde_json::from_str(include_str!("data/ecs-logging/types.json")).unwrap();
+    let known: Value = serde_json::from_str(include_str!("data/ecs-logging/fields.json")).unwrap();
     let lines = corpus(Schema::ecs("scans"));
     let log = Log::default();
     let layer = log.layer().schema(Schema::ecs("scans"));
@@ -237,14 +236,16 @@ fn ecs_lines_are_valid_by_the_specification_of_ecs_logging() {
                 assert!(value.is_string(), "{key}");
                 continue;
             }
-            let kind = types
+            let field = known
                 .get(key)
                 .unwrap_or_else(|| panic!("{key} is no field of ECS"));
+            assert_eq!(value.is_array(), field["array"] == true, "{key}: {value}");
             let values = value
                 .as_array()
                 .map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
+            let kind = field["type"].as_str().unwrap();
             for value in values {
-                let fits = match kind.as_str() {
+                let fits = match kind {
                     "date" => value.as_str().is_some_and(is_date),
                     "long" => value.is_i64(),
                     "ip" => value
@@ -253,6 +254,11 @@ fn ecs_lines_are_valid_by_the_specification_of_ecs_logging() {
                     _ => value.is_string(),
                 };
                 assert!(fits, "{key}: {value} is no {kind}");
+                let allowed = field["allowed"].as_array();
+                assert!(
+                    allowed.is_none_or(|allowed| allowed.contains(value)),
+                    "{key}: {value}"
+                );
             }
         }
     }
