@@ -21,7 +21,7 @@ pub use self::{
     mailbox::{Mailbox, Message},
     openmetrics::{OpenMetricsParser, Sample},
     port::free_port,
-    postgres::{Postgres, PostgresExporter},
+    postgres::{Lock, Postgres, PostgresExporter},
     prometheus::Prometheus,
     redis::Redis,
     tools::{Suite, promtool_check_metrics, python},

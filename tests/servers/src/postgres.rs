@@ -6,6 +6,8 @@ use std::{
 };
 
 use platform_tests::Process;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tokio::runtime::{self, Runtime};
 
 use crate::{Suite, port::free_port};
 
@@ -53,6 +55,28 @@ impl Postgres {
         [PASSWORD, ENCODED_PASSWORD]
     }
 
+    /// Locks a table of it, so that whoever reads or writes that waits.
+    pub fn lock(&self, table: &str) -> Lock {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let connection = runtime.block_on(async {
+            let mut connection = PgConnection::connect(&self.url()).await?;
+            for statement in [
+                "BEGIN",
+                &format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"),
+            ] {
+                sqlx::raw_sql(AssertSqlSafe(statement))
+                    .execute(&mut connection)
+                    .await?;
+            }
+            Ok::<_, sqlx::Error>(connection)
+        });
+        Lock {
+            runtime,
+            connection: connection.expect("the table can be locked"),
+        }
+    }
+
     /// Stops the server and every connection with it, as an accident would; what was written stays.
     pub fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
@@ -72,6 +96,20 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// A table that nobody else gets at.
+pub struct Lock {
+    runtime: Runtime,
+    connection: PgConnection,
+}
+
+impl Lock {
+    /// Lets everybody go on.
+    pub fn release(self) {
+        let closed = self.runtime.block_on(self.connection.close());
+        closed.expect("the connection ends");
     }
 }
 

@@ -116,16 +116,15 @@ impl Prometheus {
         }
     }
 
-    /// Waits until this alert fires, and gives its labels and annotations.
-    pub fn wait_for_alert(&mut self, name: &str) -> Value {
-        let url = format!("{}/api/v1/alerts", self.url);
-        self.process.wait_for(&format!("firing {name}"), || {
-            let answer: Value = get(&url).json();
-            let alerts = answer.pointer("/data/alerts")?.as_array()?.iter();
-            let mut alerts = alerts
-                .filter(|alert| alert["state"] == "firing" && alert["labels"]["alertname"] == name);
-            alerts.next().cloned()
-        })
+    /// This annotation of each rule of this name, as it stands in the rule.
+    pub fn annotations(&self, rule: &str, annotation: &str) -> Vec<String> {
+        let answer: Value = get(&format!("{}/api/v1/rules?type=alert", self.url)).json();
+        let groups = answer["data"]["groups"].as_array().into_iter().flatten();
+        let rules = groups.flat_map(|group| group["rules"].as_array().into_iter().flatten());
+        rules
+            .filter(|found| found["name"] == rule)
+            .filter_map(|found| Some(found["annotations"][annotation].as_str()?.to_owned()))
+            .collect()
     }
 
     /// Asks until the query has one sample or more, and gives their labels and values.

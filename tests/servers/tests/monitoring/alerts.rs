@@ -1,12 +1,17 @@
 //! From what happens in the platform to the message that arrives, and to the one that says that it is over.
 
-use std::fs;
+use std::{
+    fs::{self, File},
+    path::Path,
+    thread,
+};
 
 use platform_tests::slow_model;
-use serde_json::json;
-use server_tests::{Message, Suite};
+use serde_json::{Value, json};
+use server_tests::Message;
 
-use crate::stack::{Stack, discovered};
+use self::Severity::{Critical, Warning};
+use crate::stack::{Stack, Watcher, discovered};
 
 /// The text of a message to Slack: title and text of its attachment.
 fn slack(message: &Message) -> Option<(String, String)> {
@@ -18,41 +23,70 @@ fn slack(message: &Message) -> Option<(String, String)> {
     Some((text("title")?, text("text")?))
 }
 
-impl Stack {
-    /// Waits until the alert fires, and until Slack is told of it.
-    fn told(&mut self, alert: &str) -> String {
+/// How bad it is, and so who hears of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Severity {
+    /// Slack and PagerDuty.
+    Critical,
+    /// Slack.
+    Warning,
+}
+
+impl Severity {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+impl Watcher {
+    /// Waits until Slack is told of this alert, with this in the text, and PagerDuty if it is one for it.
+    fn told(&mut self, alert: &str, severity: Severity, wanted: &str) {
         let name = format!("Sentrascan{alert}");
-        let firing = self.prometheus.wait_for_alert(&name);
-        let severity = firing["labels"]["severity"].as_str().unwrap();
-        let title = format!("{}: {name} (", severity.to_uppercase());
-        let message = self.arrived(&format!("message of {name}"), |message| {
-            slack(message).is_some_and(|(found, _)| found.starts_with(&title))
+        let label = severity.label();
+        let title = format!("{}: {name} (", label.to_uppercase());
+        let message = self.arrived(&format!("message of {name}: {wanted}"), |message| {
+            slack(message)
+                .is_some_and(|(found, text)| found.starts_with(&title) && text.contains(wanted))
         });
         let (_, text) = slack(&message).unwrap();
         // What the rule says, filled in.
-        let annotations = &firing["annotations"];
-        let summary = annotations["summary"].as_str().unwrap();
-        assert!(text.starts_with(summary), "{text}");
-        assert!(
-            text.contains(&format!("monitoring/runbook.md#{}", name.to_lowercase())),
-            "{text}"
-        );
+        let (summary, _) = text.split_once(". ").unwrap();
+        let rules = self.prometheus.annotations(&name, "summary");
+        assert!(!rules.is_empty(), "{name}");
+        for rule in rules {
+            assert_eq!(rule, format!("{summary}."), "{text}");
+        }
+        let runbook = format!("monitoring/runbook.md#{}", name.to_lowercase());
+        assert!(text.contains(&runbook), "{text}");
         assert!(
             !text.contains("{{") && !text.contains("<no value>"),
             "{text}"
         );
-        text
+        // Prometheus says so itself. It may be over by now.
+        self.prometheus.query(&format!(
+            "last_over_time(ALERTS{{alertname=\"{name}\", severity=\"{label}\", alertstate=\"firing\"}}[5m])"
+        ));
+        if severity == Critical {
+            self.paged(alert, "trigger");
+        }
     }
 
-    fn resolved(&mut self, alert: &str) {
+    /// Waits until whoever was told of this alert is told that it is over.
+    fn resolved(&mut self, alert: &str, severity: Severity) {
         let title = format!("Resolved: Sentrascan{alert} (");
         self.arrived(&format!("message that {alert} is over"), |message| {
             slack(message).is_some_and(|(found, _)| found.starts_with(&title))
         });
+        if severity == Critical {
+            self.paged(alert, "resolve");
+        }
     }
 
-    fn paged(&mut self, alert: &str, action: &str) -> Message {
-        let name = format!("Sentrascan{alert}");
+    fn paged(&mut self, alert: &str, action: &str) {
+        let name = format!(" Sentrascan{alert} (");
         let message = self.arrived(&format!("{action} for {alert}"), |message| {
             message.path == "/pagerduty"
                 && message.body["event_action"] == action
@@ -61,112 +95,196 @@ impl Stack {
                     .is_some_and(|summary| summary.contains(&name))
         });
         assert_eq!(message.body["routing_key"], "a-routing-key");
-        message
     }
 
     fn arrived(&mut self, what: &str, wanted: impl Fn(&Message) -> bool) -> Message {
+        let what = format!("{:?}: {what}", self.suite);
         self.mailbox
-            .wait_for(self.prometheus.process(), what, wanted)
+            .wait_for(self.prometheus.process(), &what, wanted)
     }
 }
 
-fn what_happens_is_told(suite: Suite) {
-    let mut stack = Stack::start(suite);
-    let root = stack.root.path().to_owned();
-
-    // Scans fail.
-    for _ in 0..8 {
-        let scan = stack
-            .scan("mcp", &json!({"path": "mcp/broken.json"}))
-            .json();
-        assert_eq!(scan["status"], "failed", "{scan}");
+impl Stack {
+    fn told(&mut self, alert: &str, severity: Severity, wanted: &str) {
+        for watcher in &mut self.watchers {
+            watcher.told(alert, severity, wanted);
+        }
     }
-    let text = stack.told("ScansFailing");
-    assert!(text.contains("100% of the mcp scans"), "{text}");
-    stack.paged("ScansFailing", "trigger");
 
-    // The policy blocks, and something critical is found.
-    for _ in 0..8 {
-        let scan = stack
-            .scan("models", &json!({"path": "model/os-system-p0.pkl"}))
-            .json();
-        assert_eq!(scan["passed"], false, "{scan}");
+    fn resolved(&mut self, alerts: &[(&str, Severity)]) {
+        for (alert, severity) in alerts {
+            for watcher in &mut self.watchers {
+                watcher.resolved(alert, *severity);
+            }
+        }
     }
-    let text = stack.told("ScansBlocked");
-    assert!(text.contains("100% of the model scans"), "{text}");
-    stack.told("CriticalFinding");
 
-    // A target drifts from its baseline.
-    fs::copy(root.join("mcp/good.json"), root.join("mcp/drifts.json")).unwrap();
-    for fixture in ["mcp/good.json", "mcp/bad.json"] {
-        fs::copy(root.join(fixture), root.join("mcp/drifts.json")).unwrap();
-        stack.scan("mcp", &json!({"path": "mcp/drifts.json"}));
+    /// Asks for the same scan some times, one after the other.
+    fn scans(&self, count: usize, kind: &str, path: &str, key: &str, value: impl Into<Value>) {
+        let value = value.into();
+        for _ in 0..count {
+            let scan = self.scan(kind, &json!({ "path": path })).json();
+            assert_eq!(scan[key], value, "{scan}");
+        }
     }
-    let text = stack.told("BaselineDrift");
-    assert!(text.contains(" mcp scans "), "{text}");
+}
 
-    // Keys are refused.
+/// Scans fail, are blocked, find something critical, and keys are refused.
+fn scans_go_wrong(stack: &mut Stack) {
+    stack.scans(8, "mcp", "mcp/broken.json", "status", "failed");
+    stack.scans(8, "models", "model/os-system-p0.pkl", "passed", false);
     for _ in 0..30 {
         let refused = stack.scan_with("nobody's", "mcp", &json!({"path": "mcp/good.json"}));
         assert_eq!(refused.status, 403, "{refused:?}");
     }
-    stack.told("ApiKeysRefused");
+    stack.told("ScansFailing", Critical, "100% of the mcp scans");
+    stack.told("ScansBlocked", Warning, "100% of the model scans");
+    stack.told("CriticalFinding", Warning, " critical findings ");
+    stack.told("ApiKeysRefused", Warning, "% of the API keys ");
+}
 
-    // Scans get stuck, and others wait for them. Those that are stuck end when they are read to the end or time out,
-    // which nobody waits for here.
-    slow_model(&root.join("slow.pkl"));
-    for _ in 0..8 {
+const WENT_WRONG: &[(&str, Severity)] = &[
+    ("ScansFailing", Critical),
+    ("ScansBlocked", Warning),
+    ("CriticalFinding", Warning),
+    ("ApiKeysRefused", Warning),
+];
+
+/// A target drifts from its baseline, and an engine fails inside scans that complete.
+fn what_is_scanned_changes(stack: &mut Stack) {
+    let root = stack.root.path();
+    for fixture in ["mcp/good.json", "mcp/bad.json"] {
+        fs::copy(root.join(fixture), root.join("mcp/drifts.json")).unwrap();
+        stack.scans(1, "mcp", "mcp/drifts.json", "status", "completed");
+    }
+    fs::create_dir(root.join("arrays")).unwrap();
+    fs::write(root.join("arrays/a.npy"), b"\x93NUMPY\x01\x00\xff").unwrap();
+    stack.scans(8, "models", "arrays", "status", "completed");
+    stack.told("BaselineDrift", Warning, " mcp scans ");
+    stack.told("EngineFailing", Warning, "100% of the runs of npy ");
+}
+
+const CHANGED: &[(&str, Severity)] = &[("BaselineDrift", Warning), ("EngineFailing", Warning)];
+
+/// Scans get stuck and others wait for them; then the database does not move, and nothing else does.
+fn everything_waits(stack: &mut Stack) {
+    let slow = stack.root.path().join("slow.pkl");
+    slow_model(&slow);
+    let at_once = thread::available_parallelism().map_or(1, usize::from);
+    for _ in 0..at_once + 6 {
         let queued = stack.scan("models", &json!({"path": "slow.pkl", "background": true}));
         assert_eq!(queued.status, 202, "{queued:?}");
     }
-    let text = stack.told("ScanStuck");
-    assert!(
-        text.contains("A model scan has been running for "),
-        "{text}"
-    );
-    stack.told("QueueSlow");
+    stack.told("ScanStuck", Warning, "A model scan has been running for ");
+    stack.told("QueueSlow", Warning, "A model scan has been waiting for ");
 
-    // The database goes, and what fails because of it; of that, nobody is told.
+    let lock = stack.postgres.lock("scans");
+    // Those that run come to an end that cannot be written down, and no other can begin.
+    cut_short(&slow, &stack.root.path().join("model/benign-p4.pkl"));
+    stack.told("QueueStalled", Critical, "6 scans wait,");
+    // As many requests as there are connections, and some.
+    let requests: Vec<_> = (0..12)
+        .map(|_| thread::spawn(stack.getter("/api/v1/scans")))
+        .collect();
+    stack.told("DatabasePoolExhausted", Warning, " uses 100% ");
+    lock.release();
+    for request in requests {
+        request.join().unwrap();
+    }
+    stack.told("RequestLatencyBudgetBurn", Critical, " of the last hour ");
+}
+
+/// Ends the file under those who read it, and puts another in its place.
+fn cut_short(file: &Path, other: &Path) {
+    File::options()
+        .write(true)
+        .open(file)
+        .unwrap()
+        .set_len(3)
+        .unwrap();
+    let new = file.with_extension("new");
+    fs::copy(other, &new).unwrap();
+    fs::rename(new, file).unwrap();
+}
+
+const WAITED: &[(&str, Severity)] = &[
+    ("ScanStuck", Warning),
+    ("QueueSlow", Warning),
+    ("QueueStalled", Critical),
+    ("DatabasePoolExhausted", Warning),
+    ("RequestLatencyBudgetBurn", Critical),
+];
+
+/// The database goes, and what fails because of it; of that, nobody is told.
+fn the_database_goes_and_comes_back(stack: &mut Stack) {
     stack.postgres.stop();
-    stack.told("DatabaseDown");
-    stack.paged("DatabaseDown", "trigger");
-    for _ in 0..12 {
-        let failed = stack.get("/api/v1/scans");
+    stack.told("DatabaseDown", Critical, "postgres_exporter at 127.0.0.1:");
+    let errors = "sum(api_requests_total{status=~\"5..\"})";
+    let first = stack.get("/api/v1/scans");
+    assert!(first.status >= 500, "{first:?}");
+    // A series is born above zero, which is no rise.
+    stack.ask(errors);
+    let requests: Vec<_> = (0..24)
+        .map(|_| thread::spawn(stack.getter("/api/v1/scans")))
+        .collect();
+    for request in requests {
+        let failed = request.join().unwrap();
         assert!(failed.status >= 500, "{failed:?}");
     }
-    stack.told("RequestErrorBudgetBurn");
-    stack
-        .prometheus
-        .wait_for_alert("SentrascanDatabaseQueriesFailing");
-    stack
-        .alertmanager
-        .wait_for_inhibited("SentrascanDatabaseQueriesFailing");
-    stack.postgres.start_again();
-    stack.resolved("DatabaseDown");
-    stack.paged("DatabaseDown", "resolve");
-
-    // The platform goes, and then leaves discovery.
-    stack.platform.take().expect("it runs").kill();
-    let text = stack.told("Down");
-    assert!(text.contains("127.0.0.1:"), "{text}");
-    stack.paged("Down", "trigger");
-    discovered(stack.prometheus.folder(), "platform", &[]);
-    stack.told("Absent");
-    stack.resolved("Down");
-
-    // Nothing else: the watchdog has no receiver yet, and nobody is told of what is inhibited.
-    for message in stack.mailbox.messages() {
-        let text = message.body.to_string();
-        assert!(!text.contains("Watchdog"), "{text}");
+    stack.told("RequestErrorBudgetBurn", Critical, " of the last hour ");
+    for watcher in &mut stack.watchers {
+        watcher
+            .alertmanager
+            .wait_for_inhibited("SentrascanDatabaseQueriesFailing");
     }
+    stack.told("NoScanSucceeded", Warning, " scan that completed ended ");
+    stack.postgres.start_again();
+}
+
+/// The platform goes, leaves discovery, and is there again.
+fn the_platform_goes_and_comes_back(stack: &mut Stack) {
+    stack.platform.take().expect("it runs").kill();
+    stack.told("Down", Critical, "127.0.0.1:");
+    for watcher in &stack.watchers {
+        discovered(watcher.prometheus.folder(), "platform", &[]);
+    }
+    stack.told("Absent", Critical, " no target of the job sentrascan ");
+    stack.resolved(&[("Down", Critical)]);
+    stack.start_again();
+    stack.resolved(&[("Absent", Critical)]);
 }
 
 #[test]
-fn what_happens_in_the_platform_arrives_as_a_message_by_prometheus_2_53() {
-    what_happens_is_told(Suite::Trixie);
-}
+fn what_happens_in_the_platform_arrives_as_a_message_and_that_it_is_over_does_too() {
+    let mut stack = Stack::start();
+    // Its series are born now, not when it is slow.
+    assert_eq!(stack.get("/api/v1/scans").status, 200);
 
-#[test]
-fn what_happens_in_the_platform_arrives_as_a_message_by_prometheus_3() {
-    what_happens_is_told(Suite::Forky);
+    scans_go_wrong(&mut stack);
+    what_is_scanned_changes(&mut stack);
+    stack.resolved(WENT_WRONG);
+    everything_waits(&mut stack);
+    stack.resolved(CHANGED);
+    stack.resolved(WAITED);
+    the_database_goes_and_comes_back(&mut stack);
+    stack.scans(1, "mcp", "mcp/good.json", "status", "completed");
+    stack.scans(1, "models", "model/benign-p4.pkl", "status", "completed");
+    stack.resolved(&[
+        ("DatabaseDown", Critical),
+        ("RequestErrorBudgetBurn", Critical),
+        ("NoScanSucceeded", Warning),
+    ]);
+    the_platform_goes_and_comes_back(&mut stack);
+
+    for watcher in &stack.watchers {
+        for message in watcher.mailbox.messages() {
+            let text = message.body.to_string();
+            // It has no receiver yet.
+            assert!(!text.contains("Watchdog"), "{text}");
+            // Nobody is woken for a warning.
+            if message.path == "/pagerduty" {
+                assert_eq!(message.body["payload"]["severity"], "critical", "{text}");
+            }
+        }
+    }
 }

@@ -21,72 +21,56 @@ pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Everything, started.
+/// The platform and its database, and who watches them.
 pub(crate) struct Stack {
     pub(crate) platform: Option<Platform>,
-    pub(crate) prometheus: Prometheus,
-    pub(crate) alertmanager: Alertmanager,
-    pub(crate) mailbox: Mailbox,
+    pub(crate) watchers: [Watcher; 2],
     pub(crate) postgres: Postgres,
     pub(crate) root: tempfile::TempDir,
     key: String,
     _exporter: PostgresExporter,
+}
+
+/// A generation of Prometheus, with an Alertmanager and a mailbox of its own.
+pub(crate) struct Watcher {
+    pub(crate) suite: Suite,
+    pub(crate) prometheus: Prometheus,
+    pub(crate) alertmanager: Alertmanager,
+    pub(crate) mailbox: Mailbox,
     _secrets: tempfile::TempDir,
 }
 
 impl Stack {
     /// Starts it. The files are those that are committed, but for addresses and times.
-    pub(crate) fn start(suite: Suite) -> Self {
+    pub(crate) fn start() -> Self {
         let postgres = Postgres::start();
         let exporter = PostgresExporter::start(&postgres);
         let root = tempfile::tempdir().unwrap();
         copy_fixtures(root.path());
-        let platform = Setup::default()
-            .root(root.path())
-            .database(&postgres.url())
-            .option("--require-api-key")
-            .option("--grpc-listen")
-            .option("127.0.0.1:0")
-            .start();
+        let platform = platform(root.path(), &postgres);
         let key = key(&postgres.url());
-        let mailbox = Mailbox::open();
-        let secrets = tempfile::tempdir().unwrap();
-        let alertmanager =
-            Alertmanager::start(&alertmanager_config(secrets.path(), mailbox.address()));
-
-        let folder = tempfile::tempdir().unwrap();
-        for rules in ["alerts.yml", "recording.yml"] {
-            let text = hasty(&read(&format!("prometheus/rules/{rules}")));
-            fs::create_dir_all(folder.path().join("rules")).unwrap();
-            fs::write(folder.path().join("rules").join(rules), text).unwrap();
-        }
-        let listen = format!("127.0.0.1:{}", free_port());
-        for (name, address) in [
-            ("platform", platform.url().trim_start_matches("http://")),
-            (
-                "postgres-exporter",
-                exporter.url().trim_start_matches("http://"),
-            ),
-            ("alertmanager", alertmanager.address()),
-        ] {
-            discovered(folder.path(), name, &[address]);
-        }
-        let config = prometheus_config(&listen);
-        let mut prometheus =
-            Prometheus::with_config(suite, folder, &config, &listen, "exemplar-storage");
-        // Two scrapes of all, so that what happens from now on is seen as a rise.
-        prometheus.query("count(count_over_time(up[1m]) >= 2) == 4");
-        Self {
+        let watchers =
+            Suite::ALL.map(|suite| Watcher::start(suite, platform.url(), exporter.url()));
+        let mut stack = Self {
             platform: Some(platform),
-            prometheus,
-            alertmanager,
-            mailbox,
+            watchers,
             postgres,
             root,
             key,
             _exporter: exporter,
-            _secrets: secrets,
+        };
+        // Two scrapes of all, so that what happens from now on is seen as a rise.
+        stack.ask("count(count_over_time(up[1m]) >= 2) == 4");
+        stack
+    }
+
+    /// Starts the platform again, and lets it be discovered.
+    pub(crate) fn start_again(&mut self) {
+        let platform = platform(self.root.path(), &self.postgres);
+        for watcher in &self.watchers {
+            discovered(watcher.prometheus.folder(), "platform", &[platform.url()]);
         }
+        self.platform = Some(platform);
     }
 
     pub(crate) fn platform(&self) -> &Platform {
@@ -103,9 +87,65 @@ impl Stack {
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
-        let url = format!("{}{path}", self.platform().url());
-        get_with(&url, ("x-api-key", &self.key))
+        self.getter(path)()
     }
+
+    /// The same for another thread.
+    pub(crate) fn getter(&self, path: &str) -> impl Fn() -> Answer + Send + use<> {
+        let url = format!("{}{path}", self.platform().url());
+        let key = self.key.clone();
+        move || get_with(&url, ("x-api-key", &key))
+    }
+
+    /// Asks every Prometheus until it has an answer.
+    pub(crate) fn ask(&mut self, query: &str) {
+        for watcher in &mut self.watchers {
+            watcher.prometheus.query(query);
+        }
+    }
+}
+
+impl Watcher {
+    fn start(suite: Suite, platform: &str, exporter: &str) -> Self {
+        let mailbox = Mailbox::open();
+        let secrets = tempfile::tempdir().unwrap();
+        let alertmanager =
+            Alertmanager::start(&alertmanager_config(secrets.path(), mailbox.address()));
+        let folder = tempfile::tempdir().unwrap();
+        for rules in ["alerts.yml", "recording.yml"] {
+            let text = hasty(&read(&format!("prometheus/rules/{rules}")));
+            fs::create_dir_all(folder.path().join("rules")).unwrap();
+            fs::write(folder.path().join("rules").join(rules), text).unwrap();
+        }
+        for (name, address) in [
+            ("platform", platform),
+            ("postgres-exporter", exporter),
+            ("alertmanager", alertmanager.address()),
+        ] {
+            discovered(folder.path(), name, &[address]);
+        }
+        let listen = format!("127.0.0.1:{}", free_port());
+        let config = prometheus_config(&listen);
+        let prometheus =
+            Prometheus::with_config(suite, folder, &config, &listen, "exemplar-storage");
+        Self {
+            suite,
+            prometheus,
+            alertmanager,
+            mailbox,
+            _secrets: secrets,
+        }
+    }
+}
+
+fn platform(root: &Path, postgres: &Postgres) -> Platform {
+    Setup::default()
+        .root(root)
+        .database(&postgres.url())
+        .option("--require-api-key")
+        .option("--grpc-listen")
+        .option("127.0.0.1:0")
+        .start()
 }
 
 fn copy_fixtures(root: &Path) {
@@ -129,7 +169,10 @@ fn key(database: &str) -> String {
 
 /// Says in a file what discovery would find.
 pub(crate) fn discovered(folder: &Path, name: &str, targets: &[&str]) {
-    let groups = json!([{ "targets": targets }]);
+    let targets = targets
+        .iter()
+        .map(|target| target.trim_start_matches("http://"));
+    let groups = json!([{ "targets": targets.collect::<Vec<_>>() }]);
     // In one piece: Prometheus may look at any time.
     let new = folder.join(format!("{name}.new"));
     fs::write(&new, groups.to_string()).unwrap();
@@ -179,13 +222,33 @@ fn prometheus_config(listen: &str) -> String {
     text
 }
 
-/// The rules with less patience: an alert fires at once, and what takes half an hour takes seconds.
+/// The rules with less patience: an alert fires at once, what takes half an hour takes seconds, and what happened
+/// is over after seconds.
 fn hasty(rules: &str) -> String {
     let mut text: String = rules
         .lines()
         .filter(|line| !line.trim_start().starts_with("for: "))
         .flat_map(|line| [line, "\n"])
         .collect();
+    for (window, shorter) in [
+        ("5m", "15s"),
+        ("10m", "15s"),
+        ("15m", "15s"),
+        ("30m", "15s"),
+        ("1h", "15s"),
+        ("2h", "30s"),
+        ("6h", "30s"),
+        ("1d", "30s"),
+        ("3d", "30s"),
+    ] {
+        text = text.replace(&format!("[{window}]"), &format!("[{shorter}]"));
+        text = text.replace(&format!(" offset {window}"), &format!(" offset {shorter}"));
+    }
+    // What is asked over a week is when something happened last.
+    let windows = text.split('[').filter_map(|rest| rest.split_once(']'));
+    for (window, _) in windows.filter(|(window, _)| window.starts_with(char::is_numeric)) {
+        assert!(["15s", "30s", "7d"].contains(&window), "{window}");
+    }
     for (from, to) in [
         (
             "_scan_age_seconds{job=\"sentrascan\"}) > 1800",
@@ -195,6 +258,7 @@ fn hasty(rules: &str) -> String {
             "_scan_age_seconds{job=\"sentrascan\"}) > 900",
             "_scan_age_seconds{job=\"sentrascan\"}) > 3",
         ),
+        (" > 0) > 86400", " > 0) > 20"),
     ] {
         if rules.contains("- alert:") {
             assert!(text.contains(from), "{from}");
