@@ -5,7 +5,7 @@ mod bare;
 mod groups;
 mod harness;
 mod least;
-mod route;
+
 mod versions;
 
 use std::process::ExitCode;

@@ -94,7 +94,7 @@ impl Requests {
 }
 
 /// The result of a future that needs no runtime.
-fn now<F: Future>(future: F) -> F::Output {
+pub fn now<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     match future
         .as_mut()

@@ -1,16 +1,21 @@
-//! `cargo xtask bench`: hands over to the runner in `benches/`.
+//! `cargo xtask bench`: hands over to the programs in `benches/`.
 
 use std::path::Path;
 
 use anyhow::Result;
 
 use crate::command::Cmd;
+use crate::tools::{self, Folder, debian};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
-  cargo xtask bench                      everything
+  cargo xtask bench                      everything; the report is target/bench/report.json
   cargo xtask bench --group json-line    one group
   cargo xtask bench --quick              few rounds, to see that it runs
+  cargo xtask bench --json               the report on standard output, too
+  cargo xtask bench --write              everything, and benches/REPORT.md and the README's figures from it
+  cargo xtask bench --check              instructions and allocations against benches/baseline.json
+  cargo xtask bench --bless              write that baseline anew
   cargo xtask bench -- --help            the options of the runner itself";
 
 #[derive(Debug, clap::Args)]
@@ -21,43 +26,100 @@ pub(crate) struct Args {
     /// Few rounds: shows that everything runs, the numbers mean little.
     #[arg(long)]
     quick: bool,
+    /// Write the report to standard output, as JSON, and the tables to standard error.
+    #[arg(long)]
+    json: bool,
+    /// Write what is committed anew: benches/report.json, benches/REPORT.md, the README's figures.
+    #[arg(long, conflicts_with_all = ["group", "quick"])]
+    write: bool,
+    /// Count instructions and allocations of our own layers, and fail if one is above its baseline by
+    /// more than 3 %. No peer is compiled, and no clock is read.
+    #[arg(long, conflicts_with_all = ["group", "quick", "json", "write"])]
+    check: bool,
+    /// Write the baseline of --check anew.
+    #[arg(long, conflicts_with_all = ["group", "quick", "json", "write", "check"])]
+    bless: bool,
+    #[command(flatten)]
+    tools: Folder,
     /// Further arguments for the runner.
     #[arg(last = true)]
     runner: Vec<String>,
 }
 
 pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
-    command(root, args).run()
+    let dir = args.tools.create(root)?;
+    // Always this one, and not the machine's: what it counts depends on its version.
+    debian::ensure(&dir, debian::BENCHES)?;
+    command(root, args).env(tools::FOLDER_VARIABLE, &dir).run()
 }
 
 fn command(root: &Path, args: &Args) -> Cmd {
-    let profile = ["run", "--profile", "bench", "--quiet"];
-    let package = ["--package", "benches", "--features", "peers", "--"];
-    let mut cmd = Cmd::cargo(root).args(profile).args(package);
+    let cmd = Cmd::cargo(root).args([
+        "run",
+        "--profile",
+        "bench",
+        "--quiet",
+        "--package",
+        "benches",
+    ]);
+    if args.check || args.bless {
+        let cmd = cmd.args(["--features", "ours", "--bin", "steady", "--"]);
+        let cmd = if args.bless { cmd.arg("--bless") } else { cmd };
+        return cmd.args(&args.runner);
+    }
+    let mut cmd = cmd.args(["--features", "peers", "--bin", "benches", "--"]);
     if let Some(group) = &args.group {
         cmd = cmd.arg("--group").arg(group);
     }
-    if args.quick {
-        cmd = cmd.arg("--quick");
+    for (given, option) in [
+        (args.quick, "--quick"),
+        (args.json, "--json"),
+        (args.write, "--write"),
+    ] {
+        if given {
+            cmd = cmd.arg(option);
+        }
     }
     cmd.args(&args.runner)
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn given(arguments: &[&str]) -> String {
+        let cli = Cli::try_parse_from([&["bench"], arguments].concat()).unwrap();
+        command(Path::new("/"), &cli.args).to_string()
+    }
 
     #[test]
     fn the_options_are_passed_on() {
-        let args = Args {
-            group: Some("json-line".into()),
-            quick: true,
-            runner: vec!["--rounds=3".into()],
-        };
         assert_eq!(
-            command(Path::new("/"), &args).to_string(),
-            "cargo run --profile bench --quiet --package benches --features peers -- \
+            given(&["--group", "json-line", "--quick", "--", "--rounds=3"]),
+            "cargo run --profile bench --quiet --package benches --features peers --bin benches -- \
              --group json-line --quick --rounds=3"
         );
+    }
+
+    #[test]
+    fn the_check_compiles_no_peer() {
+        let cmd =
+            "cargo run --profile bench --quiet --package benches --features ours --bin steady --";
+        assert_eq!(given(&["--check"]), cmd);
+        assert_eq!(given(&["--bless"]), format!("{cmd} --bless"));
+    }
+
+    #[test]
+    fn a_part_of_the_figures_is_not_written() {
+        let parsed = Cli::try_parse_from(["bench", "--write", "--group", "recorder"]);
+        assert!(parsed.is_err());
     }
 }

@@ -80,6 +80,15 @@ impl Check {
                     "--keep-going",
                 ];
                 Cmd::cargo(root).args(scope).args(DENY_WARNINGS).run()?;
+                let ours = [
+                    "clippy",
+                    "--package",
+                    PEERS,
+                    "--features",
+                    "ours",
+                    "--all-targets",
+                ];
+                Cmd::cargo(root).args(ours).args(DENY_WARNINGS).run()?;
             }
             Self::Features => return features(root),
             Self::Docs => Cmd::cargo(root)

@@ -38,7 +38,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     let dir = args.tools.create(root)?;
     tools::cargo::ensure(&dir, &[&NEXTEST])?;
     if !args.quick {
-        tools::debian::ensure(&dir)?;
+        tools::debian::ensure(&dir, tools::debian::SUITES)?;
         tools::python::ensure(&dir)?;
     }
     let nextest = || {

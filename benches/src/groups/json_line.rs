@@ -22,10 +22,11 @@ use tracing_subscriber::{
     Layer as _, Registry, filter::LevelFilter, fmt::format::FmtSpan, layer::SubscriberExt as _,
 };
 
+use benches::route::{self, Requests};
+
 use crate::{
     backend::Backend,
     harness::{self, Effort, Side},
-    route::{self, Requests},
     versions,
 };
 

@@ -10,12 +10,13 @@ use tower_http::metrics::InFlightRequestsLayer;
 use tower_observe::ObserveLayer;
 use tower_request_metrics::{RequestMetrics, RequestMetricsLayer, RouteTable, RouteTagLayer};
 
+use benches::route::{self, Requests};
+
 use crate::{
     backend::{Backend, OpenTelemetry, Ours, Prometheus},
     bare::Bare,
     harness::{self, Costs, Effort, Side},
     least::{self, LeastLayer},
-    route::{self, Requests},
     versions,
 };
 

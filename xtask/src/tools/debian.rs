@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Release, Row, check, loader, lock, sources};
+use super::{Release, Row, Version, check_said, loader, lock, sources};
 use crate::command::{Cmd, on_path};
 use crate::summary::seconds;
 
@@ -25,8 +25,11 @@ const KEYRINGS: [&str; 2] = [
     "/usr/share/keyrings/debian-archive-keyring.pgp",
 ];
 
-struct Suite {
+pub(crate) struct Suite {
+    /// As Debian calls it.
     name: &'static str,
+    /// Where in the tools' folder it goes: several sets can be from one suite.
+    folder: &'static str,
     packages: &'static [&'static str],
     programs: &'static [Program],
 }
@@ -38,6 +41,8 @@ struct Program {
     release: Release,
     /// Whether it runs with the suite's own libraries, since the machine's may be older.
     own_libraries: bool,
+    /// Its exit status when asked for its version.
+    ends_with: i32,
 }
 
 const fn program(name: &'static str, release: &'static [u32]) -> Program {
@@ -46,6 +51,7 @@ const fn program(name: &'static str, release: &'static [u32]) -> Program {
         name,
         release: Release(release),
         own_libraries: false,
+        ends_with: 0,
     }
 }
 
@@ -59,16 +65,19 @@ const fn with_libraries(
         name,
         release: Release(release),
         own_libraries: true,
+        ends_with: 0,
     }
 }
 
 /// Where Debian puts the programs of a PostgreSQL server, which look for each other there.
 const POSTGRESQL: &str = "usr/lib/postgresql/17/bin";
 
-const SUITES: &[Suite] = &[
+/// What the tests need.
+pub(crate) const SUITES: &[Suite] = &[
     // Stable: the versions stay.
     Suite {
         name: "trixie",
+        folder: "trixie",
         packages: &[
             "docker-compose",
             "etcd-server",
@@ -163,6 +172,7 @@ const SUITES: &[Suite] = &[
     // Testing: the versions move, and stay as fetched until the folder is removed.
     Suite {
         name: "forky",
+        folder: "forky",
         packages: &["docker-compose", "prometheus", "promtool"],
         programs: &[
             program("docker-compose", &[]),
@@ -171,6 +181,40 @@ const SUITES: &[Suite] = &[
         ],
     },
 ];
+
+/// What counts and what loads in the benches.
+pub(crate) const BENCHES: &[Suite] = &[Suite {
+    name: "trixie",
+    folder: "benches",
+    packages: &[
+        "nghttp2-client",
+        "valgrind",
+        "wrk",
+        // What those are linked with, and what that is linked with.
+        "libc6",
+        "libev4t64",
+        "libgcc-s1",
+        "libjansson4",
+        "libjemalloc2",
+        "libluajit-5.1-2",
+        "libluajit-5.1-common",
+        "liblzma5",
+        "libnghttp2-14",
+        "libssl3t64",
+        "libstdc++6",
+        "libxml2",
+        "libzstd1",
+        "zlib1g",
+    ],
+    programs: &[
+        with_libraries("usr/bin", "h2load", &[1]),
+        with_libraries("usr/bin", "valgrind.bin", &[3]),
+        Program {
+            ends_with: 1,
+            ..with_libraries("usr/bin", "wrk", &[4])
+        },
+    ],
+}];
 
 /// A package of the machine's own system that the tools cannot do without. To need another one, add
 /// a row.
@@ -188,7 +232,7 @@ const SYSTEM_PACKAGES: &[SystemPackage] = &[SystemPackage {
 
 impl Suite {
     fn dir(&self, dir: &Path) -> PathBuf {
-        dir.join(self.name)
+        dir.join(self.folder)
     }
 
     /// What is wrong with the suite unpacked in `dir`, if anything is.
@@ -210,7 +254,7 @@ impl Suite {
     fn check_programs(&self, dir: &Path) -> Result<()> {
         self.programs
             .iter()
-            .try_for_each(|program| check(&program.path(dir), program.release).map(drop))
+            .try_for_each(|program| program.check(dir).map(drop))
     }
 }
 
@@ -218,20 +262,26 @@ impl Program {
     fn path(&self, suite: &Path) -> PathBuf {
         suite.join(self.folder).join(self.name)
     }
+
+    fn check(&self, suite: &Path) -> Result<Version> {
+        let path = self.path(suite);
+        let version = Cmd::new(&path).arg("--version");
+        check_said(&path.display(), version, self.release, self.ends_with)
+    }
 }
 
 pub(super) fn list(dir: &Path) -> Vec<Row> {
     let mut rows = Vec::new();
-    for suite in SUITES {
+    for suite in SUITES.iter().chain(BENCHES) {
         let whole = suite.dir(dir).join(STAMP).exists();
         for program in suite.programs {
             let path = program.path(&suite.dir(dir));
-            let mut state = check(&path, program.release);
+            let mut state = program.check(&suite.dir(dir));
             if !whole {
                 state = state.and_then(|_| bail!("the suite was not fetched to the end"));
             }
             rows.push(Row {
-                name: format!("{} ({})", program.name, suite.name),
+                name: format!("{} ({})", program.name, suite.folder),
                 wanted: program.release,
                 state,
                 path,
@@ -242,9 +292,9 @@ pub(super) fn list(dir: &Path) -> Vec<Row> {
 }
 
 /// Fetches those of the suites that are not there.
-pub(crate) fn ensure(dir: &Path) -> Result<()> {
+pub(crate) fn ensure(dir: &Path, suites: &[Suite]) -> Result<()> {
     let missing = || {
-        SUITES
+        suites
             .iter()
             .filter(|suite| suite.check(&suite.dir(dir)).is_err())
     };
@@ -261,20 +311,20 @@ pub(crate) fn ensure(dir: &Path) -> Result<()> {
                 suite.name
             )
         };
-        require_debian(dir)?;
+        require_debian(dir, suites)?;
         fetch(suite, dir).with_context(remedy)?;
     }
     Ok(())
 }
 
 /// Makes sure of apt, dpkg and the system's packages.
-fn require_debian(dir: &Path) -> Result<()> {
+fn require_debian(dir: &Path, suites: &[Suite]) -> Result<()> {
     if on_path("apt-get").is_none() || on_path("dpkg").is_none() {
         let mut text = "this machine has no apt-get and dpkg, so the tools cannot be fetched from Debian. Put these \
                         programs there by other means, and beside each `usr` a file `fetched-versions` with a line \
                         `PACKAGE VERSION` for each package:"
             .to_owned();
-        for suite in SUITES {
+        for suite in suites {
             for program in suite.programs {
                 write!(
                     text,
@@ -333,7 +383,7 @@ pub(super) fn apt_install(package: &SystemPackage) -> Result<()> {
 /// run.
 fn fetch(suite: &Suite, dir: &Path) -> Result<()> {
     let started = Instant::now();
-    let work = dir.join(format!(".fetching-{}", suite.name));
+    let work = dir.join(format!(".fetching-{}", suite.folder));
     remove(&work)?;
     let archive = sources::of_this_machine().context(
         "the machine's apt sources name no Debian archive; add one to /etc/apt/sources.list.d",
@@ -477,6 +527,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let suite = Suite {
             name: "trixie",
+            folder: "trixie",
             packages: &["prometheus", "promtool"],
             programs: &[],
         };
@@ -498,6 +549,7 @@ mod tests {
         const PROGRAMS: &[Program] = &[program("prometheus", &[2, 53])];
         let suite = Suite {
             name: "trixie",
+            folder: "trixie",
             packages: &[],
             programs: PROGRAMS,
         };

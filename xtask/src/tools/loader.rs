@@ -24,7 +24,7 @@ pub(super) fn wrap(tree: &Path, program: &Path) -> Result<()> {
     let place = tree.join(program);
     let script = script(program, &loader)
         .with_context(|| format!("{} is in no folder", program.display()))?;
-    fs::rename(&place, place.with_extension(REAL))
+    fs::rename(&place, format!("{}.{REAL}", place.display()))
         .with_context(|| format!("there is no program {}", place.display()))?;
     fs::write(&place, script).with_context(|| format!("cannot write {}", place.display()))?;
     Cmd::new("chmod").arg("755").arg(&place).read().map(drop)

@@ -10,6 +10,7 @@
 //!                     prometheus-pushgateway, prometheus-postgres-exporter, etcd, docker-compose, redis-server
 //!   trixie/usr/lib/postgresql/17/bin/
 //!                     initdb, postgres
+//!   benches/usr/bin/  valgrind, wrk, h2load: only for `cargo xtask bench`
 //!   forky/usr/bin/    prometheus 3, promtool, docker-compose
 //!   cargo/bin/        cargo-deny, cargo-machete, and cargo-nextest if the machine has none
 //!   python/bin/       python with the packages grpcio and prometheus-client
@@ -56,6 +57,8 @@ pub(crate) struct Folder {
 enum Group {
     /// Servers and checkers from Debian trixie and forky.
     Debian,
+    /// What counts and loads in the benches, from Debian trixie; fetched only if asked for.
+    Benches,
     /// Cargo's companions, built from source.
     Cargo,
     /// Python with the packages of the tests' clients.
@@ -81,7 +84,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     let wanted = |group| args.only.is_none_or(|only| only == group);
     if args.list {
         let mut rows = Vec::new();
-        if wanted(Group::Debian) {
+        if wanted(Group::Debian) || args.only == Some(Group::Benches) {
             rows.extend(debian::list(&dir));
         }
         if wanted(Group::Cargo) {
@@ -94,7 +97,10 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
         return Ok(());
     }
     if wanted(Group::Debian) {
-        debian::ensure(&dir)?;
+        debian::ensure(&dir, debian::SUITES)?;
+    }
+    if args.only == Some(Group::Benches) {
+        debian::ensure(&dir, debian::BENCHES)?;
     }
     if wanted(Group::Cargo) {
         cargo::ensure(&dir, cargo::ALL)?;
@@ -160,12 +166,17 @@ impl Version {
     /// Finds the first word that is a version in what a program wrote for `--version`.
     fn find(output: &str) -> Option<Self> {
         output
-            .split(|c: char| c.is_whitespace() || c == ',' || c == '=')
+            .split(|c: char| c.is_whitespace() || matches!(c, ',' | '=' | '/'))
             .find_map(Self::parse)
     }
 
     fn parse(word: &str) -> Option<Self> {
-        let word = word.strip_prefix('v').unwrap_or(word);
+        // As in v3.5.16 or valgrind-3.24.0.
+        let bare = word.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+        let word = match bare.strip_prefix('-') {
+            Some(rest) if bare.len() < word.len() => rest,
+            _ => bare,
+        };
         let end = word
             .find(|c: char| !c.is_ascii_digit() && c != '.')
             .unwrap_or(word.len());
@@ -216,17 +227,22 @@ fn dotted(numbers: &[u32]) -> String {
 /// Runs a program for its version, and says what is wrong unless it is one of the release.
 fn check(program: &Path, wanted: Release) -> Result<Version> {
     let version = Cmd::new(program).arg("--version");
-    check_said(&program.display(), version, wanted)
+    check_said(&program.display(), version, wanted, 0)
 }
 
 /// The same of anything whose version a command tells.
-fn check_said(name: &dyn fmt::Display, mut command: Cmd, wanted: Release) -> Result<Version> {
+fn check_said(
+    name: &dyn fmt::Display,
+    mut command: Cmd,
+    wanted: Release,
+    ends_with: i32,
+) -> Result<Version> {
     let output = command.output()?;
     // Some write it to standard error.
     let said = [output.stdout, output.stderr]
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .concat();
-    if !output.status.success() {
+    if output.status.code() != Some(ends_with) {
         bail!(
             "{name} does not run here: `{command}` ended with {}\n{}",
             output.status,
@@ -277,6 +293,11 @@ mod tests {
         assert_eq!(
             version("cargo-nextest 0.9.143 (60fa45f63 2026-08-04)").as_deref(),
             Some("0.9.143")
+        );
+        assert_eq!(version("valgrind-3.24.0\n").as_deref(), Some("3.24.0"));
+        assert_eq!(
+            version("h2load nghttp2/1.64.0\n").as_deref(),
+            Some("1.64.0")
         );
     }
 

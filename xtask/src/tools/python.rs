@@ -70,7 +70,7 @@ impl Package {
             "import importlib.metadata, {module}; print(importlib.metadata.version('{name}'))"
         );
         let command = Cmd::new(python(dir)).args(["-I", "-c", &code]);
-        check_said(&format_args!("Python's {name}"), command, self.release)
+        check_said(&format_args!("Python's {name}"), command, self.release, 0)
     }
 }
 
