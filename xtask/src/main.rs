@@ -58,9 +58,13 @@ enum Task {
     /// From the crate registry: cargo-deny, cargo-machete, and cargo-nextest unless there is one on
     /// PATH. They are built from source; takes one to three minutes.
     ///
-    /// From the Python Package Index: grpcio and prometheus-client, at fixed versions and with
-    /// their hashes, as wheels, in a virtual environment. Needs Python 3.10 or newer with venv and
-    /// pip, which is installed from Debian where it is missing; takes a few seconds and 60 MB.
+    /// From the Python Package Index: grpcio, lscl, prometheus-client and Node.js, at fixed versions
+    /// and with their hashes, as wheels, in a virtual environment. Needs Python 3.11 or newer with
+    /// venv and pip, which is installed from Debian where it is missing; takes a few seconds and
+    /// 270 MB.
+    ///
+    /// From npm's registry, by that Node.js: Grafana's types and TypeScript, at fixed versions and
+    /// with their hashes; takes a few seconds and 26 MB.
     ///
     /// What is there already is only asked for its version, without the network. To fetch anew,
     /// remove the folder.
@@ -91,7 +95,7 @@ Examples:
   cargo xtask tools                 fetch whatever is missing
   cargo xtask tools --list          what is there, at which version, and where
   cargo xtask tools --only debian   only the servers
-  cargo xtask tools --only python   only Python's packages
+  cargo xtask tools --only python   only Python's packages and Node.js
   OBSERVABILITY_TOOLS=/opt/tools cargo xtask tools";
 
 fn main() -> ExitCode {

@@ -39,7 +39,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     tools::cargo::ensure(&dir, &[&NEXTEST])?;
     if !args.quick {
         tools::debian::ensure(&dir, tools::debian::SUITES)?;
-        tools::python::ensure(&dir)?;
+        tools::node::ensure(&dir)?;
     }
     let nextest = || {
         NEXTEST

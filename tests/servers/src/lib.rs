@@ -24,5 +24,5 @@ pub use self::{
     postgres::{Lock, Postgres, PostgresExporter},
     prometheus::Prometheus,
     redis::Redis,
-    tools::{Suite, promtool_check_metrics, python},
+    tools::{Suite, node, node_modules, piped, promtool_check_metrics, python},
 };

@@ -3,6 +3,7 @@ use std::{
     io::Write as _,
     path::PathBuf,
     process::{Command, Output, Stdio},
+    thread,
 };
 
 /// The Debian suite that a server comes from, and so its generation.
@@ -97,20 +98,43 @@ fn existing(program: PathBuf) -> PathBuf {
     program
 }
 
+/// Node.js.
+pub fn node() -> PathBuf {
+    existing(folder().join("python/bin/node"))
+}
+
+/// The packages for Node.js that are pinned.
+///
+/// # Panics
+///
+/// If there are none.
+pub fn node_modules() -> PathBuf {
+    let modules = folder().join("node/node_modules");
+    assert!(
+        modules.is_dir(),
+        "there is no {modules:?}: run `cargo xtask tools`"
+    );
+    modules
+}
+
 /// What `promtool check metrics` says of a page.
 pub fn promtool_check_metrics(suite: Suite, page: &str) -> Output {
-    let mut promtool = Command::new(suite.program("promtool"))
-        .args(["check", "metrics"])
+    let mut promtool = Command::new(suite.program("promtool"));
+    piped(promtool.args(["check", "metrics"]), page)
+}
+
+/// Runs a program to its end, with this as its standard input.
+pub fn piped(command: &mut Command, input: &str) -> Output {
+    let mut process = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("promtool starts");
-    promtool
-        .stdin
-        .take()
-        .expect("it is piped")
-        .write_all(page.as_bytes())
-        .expect("it reads");
-    promtool.wait_with_output().expect("promtool ends")
+        .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+    let mut stdin = process.stdin.take().expect("it is piped");
+    thread::scope(|scope| {
+        // It may end before it has read everything, and says why.
+        scope.spawn(move || drop(stdin.write_all(input.as_bytes())));
+        process.wait_with_output().expect("it ends")
+    })
 }

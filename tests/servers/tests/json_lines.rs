@@ -1,4 +1,4 @@
-//! What readers of logs make of the lines: jq, Python, lnav, and rsyslog on its way to Elasticsearch.
+//! What readers of logs make of the lines: jq, Python, Node.js, lnav, and rsyslog on its way to Elasticsearch.
 
 use std::{
     error::Error,
@@ -8,7 +8,7 @@ use std::{
     net::{TcpListener, TcpStream},
     path::Path,
     pin::pin,
-    process::{Command, Stdio},
+    process::Command,
     sync::{Arc, Mutex, PoisonError, mpsc},
     task::{Context, Poll, Waker},
     thread,
@@ -18,7 +18,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt as _, Empty};
 use platform_tests::Process;
 use serde_json::Value;
-use server_tests::{Suite, python};
+use server_tests::{Suite, node, piped, python};
 use tower::{Layer as _, Service as _, service_fn};
 use tower_json_logging::{JsonLayer, JsonLogging, JsonLoggingLayer, PathPolicy, set};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -139,30 +139,22 @@ fn values(corpus: &str) -> Vec<Value> {
     values
 }
 
-fn piped(command: &mut Command, input: &str) -> String {
-    let mut process = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = process.stdin.take().unwrap();
-    let input = input.to_owned();
-    let writer = thread::spawn(move || stdin.write_all(input.as_bytes()).unwrap());
-    let output = process.wait_with_output().unwrap();
-    writer.join().unwrap();
-    assert!(output.status.success(), "{command:?}");
-    String::from_utf8(output.stdout).unwrap()
+/// What a program writes that is given the lines, as values.
+fn read_by(command: &mut Command, lines: &str) -> Vec<Value> {
+    let output = piped(command, lines);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {said}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.split_terminator('\n')
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 #[test]
 fn jq_reads_the_same_values() {
     let corpus = corpus();
     let mut jq = Suite::Trixie.with_libraries("usr/bin/jq");
-    let read = piped(jq.args(["--compact-output", "."]), &corpus);
-    let read: Vec<Value> = read
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let read = read_by(jq.args(["--compact-output", "."]), &corpus);
     assert_eq!(read, values(&corpus));
 }
 
@@ -186,11 +178,25 @@ for line in text.splitlines():
     print(json.dumps(value))
 "#;
     let corpus = corpus();
-    let read = piped(Command::new(python()).args(["-I", "-c", PROGRAM]), &corpus);
-    let read: Vec<Value> = read
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let read = read_by(Command::new(python()).args(["-I", "-c", PROGRAM]), &corpus);
+    assert_eq!(read, values(&corpus));
+}
+
+#[test]
+fn node_reads_the_same_values_from_as_many_lines() {
+    // Its numbers are floats: of those that are none the text is kept.
+    const PROGRAM: &str = r"
+const lines = require('node:readline').createInterface({ input: process.stdin });
+lines.on('line', (line) => {
+    const value = JSON.parse(line, (key, value, { source }) => {
+        const lost = typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value);
+        return lost ? JSON.rawJSON(source) : value;
+    });
+    console.log(JSON.stringify(value));
+});
+";
+    let corpus = corpus();
+    let read = read_by(Command::new(node()).args(["-e", PROGRAM]), &corpus);
     assert_eq!(read, values(&corpus));
 }
 

