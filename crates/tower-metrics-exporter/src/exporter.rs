@@ -4,7 +4,7 @@ use tower_observe::Spec;
 
 use crate::{
     ExporterBuilder, Filter, Format, Lease, MetricsLayer, MetricsService, Recorder, Snapshot,
-    Source,
+    Source, admin,
     cell::Reading,
     collect::{self, Collected, Collectors},
     format::{Encode, FamilyKind, Protobuf, Text},
@@ -23,6 +23,7 @@ pub fn specs() -> Vec<Spec> {
         .chain(registry::specs())
         .chain(collect::specs())
         .chain(health::specs())
+        .chain(admin::specs())
         .collect()
 }
 

@@ -36,7 +36,7 @@
 //! - tonic: `Server::builder().accept_http1(true).layer(exporter.layer())`
 //!
 //! What it shows may be confidential: give it a listener that only Prometheus reaches, or something in
-//! front of it that asks who is there.
+//! front of it that asks who is there. [`AdminService`] asks, and [`AdminServer`] is such a listener.
 //!
 //! # What is recorded
 //!
@@ -75,6 +75,14 @@
 //! over HTTP ([`HealthService`]), over gRPC ([`HealthHandle::grpc`]), and in the gauges of the registry. A check that
 //! hangs or panics has failed, and holds up nobody.
 //!
+//! # Operations
+//!
+//! [`AdminService`] has metrics and probes for those who run the process: on its very paths, for whom has
+//! [`Credentials`], and for nobody who calls it by another's name. [`AdminServer`] is a listener for it, on loopback unless
+//! told otherwise, with limits for slow and hostile clients, and TLS. [`Operations`] run them, and end them: readiness off, a last
+//! scrape, what is asked answered, what waits flushed, by a deadline, and a [report](ShutdownReport) of what did not
+//! make it.
+//!
 //! # Other registries
 //!
 //! [`MetricsService::new`] takes any [`Source`]: with a feature each, `metrics-exporter-prometheus`'s
@@ -92,8 +100,9 @@
 //! |---|---|
 //! | `gzip` (default), `zstd` | compression of pages |
 //! | `tokio` | renders off the async workers, with a timeout; [`TokioCollector`] |
-//! | `health` | [`HealthHandle`] |
+//! | `health` | [`HealthHandle`], [`Operations`] |
 //! | `tonic` | health over `grpc.health.v1` |
+//! | `admin`, `admin-tls` | [`AdminService`] and [`AdminServer`], and TLS for it |
 //! | `process` | [`ProcessCollector`], on Linux |
 //! | `tracing` | [exemplars from spans](ExporterBuilder::exemplars_from_spans) |
 //! | `metrics-exporter-prometheus`, `prometheus`, `prometheus-client` | these registries as a [`Source`] |
@@ -102,6 +111,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod admin;
 mod builder;
 mod cell;
 mod collect;
@@ -110,6 +120,8 @@ mod exporter;
 mod format;
 mod health;
 mod lease;
+#[cfg(feature = "health")]
+mod operations;
 mod panic;
 mod recorder;
 mod registry;
@@ -119,8 +131,14 @@ mod source;
 #[cfg(feature = "tracing")]
 mod span_exemplars;
 mod sync;
+#[cfg(feature = "health")]
+mod text;
 mod unique;
 
+#[cfg(feature = "admin")]
+pub use self::admin::{
+    AdminFuture, AdminServer, AdminService, Credentials, CredentialsError, NotFound,
+};
 #[cfg(feature = "tokio")]
 pub use self::collect::TokioCollector;
 #[cfg(feature = "process")]
@@ -132,6 +150,8 @@ pub use self::health::{
 };
 #[cfg(feature = "tonic")]
 pub use self::health::{GrpcHealth, GrpcHealthStream};
+#[cfg(feature = "health")]
+pub use self::operations::{FlushReport, Operations, OperationsBuilder, ShutdownReport};
 #[cfg(feature = "tracing")]
 pub use self::span_exemplars::SpanExemplarsLayer;
 pub use self::{

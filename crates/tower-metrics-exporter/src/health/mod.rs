@@ -25,6 +25,8 @@ pub use self::grpc::{GrpcHealth, GrpcHealthStream};
 pub(crate) use self::names::specs;
 #[cfg(feature = "health")]
 use self::report::Failure;
+#[cfg(feature = "admin")]
+pub(crate) use self::service::is_probe;
 #[cfg(feature = "health")]
 pub use self::{
     check::Check,

@@ -1,5 +1,7 @@
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
+use crate::text::chain;
+
 /// What a probe asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -42,16 +44,8 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// With what it was caused by, on one line.
     pub(super) fn error(error: &(dyn Error + 'static)) -> Self {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(error) = source {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            source = error.source();
-        }
-        Self::Error(text.into())
+        Self::Error(chain(error).into())
     }
 
     pub(super) const fn outcome(&self) -> &'static str {

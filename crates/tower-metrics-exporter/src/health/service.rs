@@ -58,6 +58,12 @@ impl HealthService {
     }
 }
 
+/// Whether this path is one of a probe.
+#[cfg(feature = "admin")]
+pub(crate) fn is_probe(path: &str) -> bool {
+    probe(path).is_some()
+}
+
 fn probe(path: &str) -> Option<(&'static str, Probe)> {
     match path {
         "/startupz" => Some(("startupz", Probe::Startup)),

@@ -66,13 +66,13 @@ pin_project! {
 }
 
 impl<B> RouteBody<B> {
-    pub(super) const fn metrics(page: MetricsBody) -> Self {
+    pub(crate) const fn metrics(page: MetricsBody) -> Self {
         Self {
             route: Route::Metrics { page },
         }
     }
 
-    pub(super) const fn inner(body: B) -> Self {
+    pub(crate) const fn inner(body: B) -> Self {
         Self {
             route: Route::Inner { body },
         }
