@@ -15,6 +15,8 @@ pub struct Effort {
     pub operations: usize,
     /// Operations in one measurement. Short ones keep what is compared close in time.
     pub batch: usize,
+    /// Only run sides of this name, for a profiler to look at.
+    pub only: Option<&'static str>,
 }
 
 impl Effort {
@@ -78,6 +80,11 @@ pub struct Costs {
 /// Measures the sides, interleaved, so that what else the machine does falls on all of them: first the
 /// bare service, then the floor, then the peer, then the others.
 pub fn measure(title: impl Into<String>, mut sides: Vec<Side>, effort: Effort) -> Costs {
+    if let Some(only) = effort.only {
+        sides.retain(|side| side.name == only);
+        sides.iter_mut().for_each(|side| profile(side, effort));
+        sides.clear();
+    }
     let mut costs: Vec<_> = sides
         .iter()
         .map(|side| Cost {
@@ -120,6 +127,20 @@ pub fn measure(title: impl Into<String>, mut sides: Vec<Side>, effort: Effort) -
     }
 }
 
+/// Runs a side once, and again in a call of its own: what a profiler is to look at, as in
+/// `valgrind --tool=callgrind --toggle-collect='*harness::profiled*'`.
+fn profile(side: &mut Side, effort: Effort) {
+    #[inline(never)]
+    fn profiled(run: &mut dyn FnMut(usize), operations: usize) {
+        run(operations);
+    }
+
+    let Side { backend, run, .. } = side;
+    backend.within(&mut || run(effort.batch));
+    let counted = alloc::count(|| backend.within(&mut || profiled(run, effort.batch)));
+    println!("{}: {} operations, {counted:?}", side.name, effort.batch);
+}
+
 impl Costs {
     /// Prints each side: what it adds to the bare service, and to the floor, and how much of what the
     /// peer adds that is.
@@ -152,14 +173,15 @@ impl Costs {
     /// The nanoseconds that the side of this name adds to the floor.
     pub fn added(&self, name: &str) -> f64 {
         let side = self.sides.iter().find(|side| side.name == name);
-        side.expect("the side was measured").above(&self.sides[1])[1]
+        side.map_or(f64::NAN, |side| side.above(&self.sides[1])[1])
     }
 
     /// The sides that allocate, though they must not.
     pub fn allocating(&self) -> impl Iterator<Item = String> {
-        let floor = self.sides[1].allocations;
+        let floor = self.sides.get(1).map(|side| side.allocations);
         let sides = self.sides.iter();
-        let sides = sides.filter(move |side| side.allocates_nothing && side.allocations > floor);
+        let sides =
+            sides.filter(move |side| side.allocates_nothing && Some(side.allocations) > floor);
         sides.map(|side| format!("{}: {}", self.title, side.name))
     }
 

@@ -32,6 +32,9 @@ struct Cli {
     /// Fewer and shorter rounds: enough to see that it runs, not to quote
     #[arg(long)]
     quick: bool,
+    /// Only run the side of this name, for a profiler
+    #[arg(long)]
+    only: Option<String>,
     /// Only tell by how much this makes the process grow: how the program asks itself
     #[arg(long, value_enum, hide = true)]
     resident: Option<groups::recorder::Resident>,
@@ -50,20 +53,25 @@ fn main() -> ExitCode {
     let Cli {
         group,
         quick,
+        only,
         resident,
     } = Cli::parse();
     if let Some(what) = resident {
         groups::recorder::print_growth(what);
         return ExitCode::SUCCESS;
     }
+    // Kept to the end of the process.
+    let only = only.map(|name| &*name.leak());
     let effort = if quick {
         Effort {
+            only,
             rounds: 3,
             operations: 10_000,
             batch: 500,
         }
     } else {
         Effort {
+            only,
             rounds: 41,
             operations: 400_000,
             batch: 2_000,

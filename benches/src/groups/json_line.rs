@@ -66,7 +66,7 @@ fn one_line(effort: Effort) {
             route::router(1).layer(trace),
         ),
         side(
-            "tower-json-logging",
+            "tower-json-logging, through tracing",
             Logged::new(ours.layer(), ours),
             route::router(1).layer(JsonLoggingLayer::new()),
         ),
@@ -184,7 +184,7 @@ fn whole_request(effort: Effort) {
             4,
         ),
         logged(
-            String::from("tower-json-logging"),
+            String::from("tower-json-logging JsonLayer"),
             ours.layer().boxed(),
             ours,
             4,
