@@ -12,9 +12,13 @@ use tracing_core::Level;
 use crate::{
     access::Settings,
     context::RequestContext,
-    format::{Limits, escape},
+    format::{
+        Limits, escape,
+        line::{Line, quoted},
+        timestamp::digits,
+    },
     redact::{REDACTED, is_credential},
-    schema::{Compiled, Fact},
+    schema::{Durations, Fact, Step},
 };
 
 /// What is known of a request when it begins.
@@ -153,65 +157,100 @@ pub(crate) fn message(
     false
 }
 
-/// Writes the value of a fact, if there is one, and tells whether it was cut.
+/// Writes a fact of a request, if there is one.
 pub(crate) fn fact(
-    out: &mut Vec<u8>,
+    line: &mut Line<'_>,
+    step: &Step,
     fact: Fact,
     context: &RequestContext,
     ended: &Ended,
-    schema: &Compiled,
     limits: &Limits,
-) -> Option<bool> {
-    let facts = context.facts()?;
+) {
+    let Some(facts) = context.facts() else { return };
     let room = limits.max_value();
     match fact {
-        Fact::Event => out.extend_from_slice(&schema.event),
-        Fact::Method => quoted(out, method(&facts.method).0),
-        Fact::MethodOriginal => return Some(escape::text(out, room, method(&facts.method).1?)),
-        Fact::Route => {
-            let route = facts.route.as_ref()?;
-            return Some(escape::text(out, limits.max_line() / 8, route.as_str()));
-        }
-        Fact::Path => return Some(escape::text(out, room, facts.path.as_ref()?.as_str())),
-        Fact::Query => return Some(escape::text(out, room, facts.query.as_ref()?.as_str())),
-        Fact::Scheme => quoted(out, scheme(facts.scheme.as_ref()?)?),
-        Fact::Status => number(out, ended.status),
-        Fact::Outcome => quoted(out, ended.ending.as_str()),
-        Fact::EventOutcome => quoted(out, ended.event_outcome()),
-        Fact::ErrorType => {
-            if !ended.ending.is_whole() {
-                quoted(out, ended.ending.as_str());
-            } else if ended.status >= 500 {
-                quoted(out, itoa::Buffer::new().format(ended.status));
-            } else {
-                return None;
+        Fact::Event => line.json(step, &line.schema.event),
+        Fact::Method => line.plain(step, method(&facts.method).0),
+        Fact::MethodOriginal => {
+            if let (_, Some(original)) = method(&facts.method) {
+                line.text(step, room, original);
             }
         }
-        Fact::GrpcStatus => number(out, ended.grpc? as i32),
-        Fact::Duration => duration(out, ended.duration, schema),
-        Fact::TimeToHead => duration(out, ended.time_to_head?, schema),
-        Fact::BytesIn => number(out, facts.bytes_in?),
-        Fact::BytesOut => number(out, ended.bytes),
-        Fact::Protocol => quoted(out, protocol(facts.version)),
-        Fact::ProtocolVersion => quoted(out, protocol_version(facts.version)),
-        Fact::ClientIp => {
-            return Some(escape::string(
-                out,
-                room,
-                format_args!("{}", facts.client_ip?),
-            ));
+        Fact::Route => {
+            if let Some(route) = &facts.route {
+                line.text(step, limits.max_line() / 8, route.as_str());
+            }
         }
-        Fact::UserAgent => return Some(escape::text(out, room, &facts.user_agent()?)),
-        Fact::RequestHeaders => return headers(out, &facts.request_headers, room),
-        Fact::ResponseHeaders => return headers(out, context.response_headers(), room),
+        Fact::Path => {
+            if let Some(path) = &facts.path {
+                line.text(step, room, path.as_str());
+            }
+        }
+        Fact::Query => {
+            if let Some(query) = &facts.query {
+                line.text(step, room, query.as_str());
+            }
+        }
+        Fact::Scheme => {
+            if let Some(scheme) = facts.scheme.as_ref().and_then(scheme) {
+                line.plain(step, scheme);
+            }
+        }
+        Fact::Status => line.number(step, ended.status),
+        Fact::Outcome => line.plain(step, ended.ending.as_str()),
+        Fact::EventOutcome => line.plain(step, ended.event_outcome()),
+        Fact::ErrorType => {
+            if !ended.ending.is_whole() {
+                line.plain(step, ended.ending.as_str());
+            } else if ended.status >= 500 {
+                line.plain(step, itoa::Buffer::new().format(ended.status));
+            }
+        }
+        Fact::GrpcStatus => {
+            if let Some(code) = ended.grpc {
+                line.number(step, code as i32);
+            }
+        }
+        Fact::Duration => duration(line, step, ended.duration),
+        Fact::TimeToHead => {
+            if let Some(time) = ended.time_to_head {
+                duration(line, step, time);
+            }
+        }
+        Fact::BytesIn => {
+            if let Some(bytes) = facts.bytes_in {
+                line.number(step, bytes);
+            }
+        }
+        Fact::BytesOut => line.number(step, ended.bytes),
+        Fact::Protocol => line.plain(step, protocol(facts.version)),
+        Fact::ProtocolVersion => line.plain(step, protocol_version(facts.version)),
+        Fact::ClientIp => {
+            if let Some(ip) = facts.client_ip {
+                line.put(step, |out| {
+                    escape::string(out, room, format_args!("{ip}"))
+                });
+            }
+        }
+        Fact::UserAgent => {
+            if let Some(agent) = facts.user_agent() {
+                line.text(step, room, &agent);
+            }
+        }
+        Fact::RequestHeaders => headers(line, step, &facts.request_headers, room),
+        Fact::ResponseHeaders => headers(line, step, context.response_headers(), room),
         Fact::SampleRate => {
             use std::io::Write as _;
-            // Writing to memory does not fail.
-            drop(write!(out, "{:?}", ended.sample_rate?));
+            if let Some(rate) = ended.sample_rate {
+                line.put(step, |out| {
+                    // Writing to memory does not fail.
+                    drop(write!(out, "{rate:?}"));
+                    false
+                });
+            }
         }
-        _ => return None,
+        _ => {}
     }
-    Some(false)
 }
 
 impl Ended {
@@ -230,23 +269,26 @@ fn number(out: &mut Vec<u8>, number: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-/// A text that needs no escaping.
-fn quoted(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
-    out.extend_from_slice(text.as_bytes());
-    out.push(b'"');
+fn duration(line: &mut Line<'_>, step: &Step, duration: Duration) {
+    let form = line.schema.durations;
+    line.put(step, |out| {
+        write_duration(out, duration, form);
+        false
+    });
 }
 
-fn duration(out: &mut Vec<u8>, duration: Duration, schema: &Compiled) {
-    use crate::schema::Durations;
-
-    let nanos = u64::try_from(duration.as_nanos()).unwrap_or(i64::MAX.unsigned_abs());
-    match schema.durations {
+fn write_duration(out: &mut Vec<u8>, duration: Duration, form: Durations) {
+    let nanos = duration
+        .as_secs()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(duration.subsec_nanos().into())
+        .min(i64::MAX.unsigned_abs());
+    match form {
         Durations::Milliseconds => {
             let micros = nanos.saturating_add(500) / 1000;
             number(out, micros / 1000);
-            out.push(b'.');
-            crate::format::timestamp::digits::<3>(out, micros % 1000);
+            let [a, b, c] = digits(micros % 1000);
+            out.extend_from_slice(&[b'.', a, b, c]);
         }
         Durations::Nanoseconds => number(out, nanos),
         Durations::Seconds => seconds(out, duration),
@@ -261,37 +303,44 @@ fn duration(out: &mut Vec<u8>, duration: Duration, schema: &Compiled) {
 fn seconds(out: &mut Vec<u8>, duration: Duration) {
     number(out, duration.as_secs());
     out.push(b'.');
-    crate::format::timestamp::digits::<9>(out, u64::from(duration.subsec_nanos()));
+    out.extend_from_slice(&digits::<9>(duration.subsec_nanos().into()));
 }
 
-/// An object of headers, those of one name as one; `None` without any.
-fn headers(out: &mut Vec<u8>, headers: &[(HeaderName, HeaderValue)], room: usize) -> Option<bool> {
+/// An object of headers, those of one name as one; nothing without any.
+fn headers(
+    line: &mut Line<'_>,
+    step: &Step,
+    headers: &[(HeaderName, HeaderValue)],
+    room: usize,
+) {
     if headers.is_empty() {
-        return None;
+        return;
     }
-    let end = out.len().saturating_add(room);
-    let mut cut = false;
-    out.push(b'{');
-    for (at, (name, value)) in headers.iter().enumerate() {
-        let start = out.len();
-        if at > 0 && out.last() != Some(&b'{') {
-            out.push(b',');
+    line.put(step, |out| {
+        let end = out.len().saturating_add(room);
+        let mut cut = false;
+        out.push(b'{');
+        for (at, (name, value)) in headers.iter().enumerate() {
+            let start = out.len();
+            if at > 0 && out.last() != Some(&b'{') {
+                out.push(b',');
+            }
+            cut |= escape::text(out, usize::MAX, name.as_str());
+            out.push(b':');
+            if is_credential(name, value) {
+                quoted(out, REDACTED);
+            } else {
+                cut |= escape::text(out, 1024, &lossy(value, 1024));
+            }
+            if out.len() >= end {
+                out.truncate(start);
+                cut = true;
+                break;
+            }
         }
-        cut |= escape::text(out, usize::MAX, name.as_str());
-        out.push(b':');
-        if is_credential(name, value) {
-            quoted(out, REDACTED);
-        } else {
-            cut |= escape::text(out, 1024, &lossy(value, 1024));
-        }
-        if out.len() >= end {
-            out.truncate(start);
-            cut = true;
-            break;
-        }
-    }
-    out.push(b'}');
-    Some(cut)
+        out.push(b'}');
+        cut
+    });
 }
 
 /// A method of RFC 9110, `PATCH` (RFC 5789) or `QUERY`; else `_OTHER`, and the start of what it was.
@@ -352,10 +401,7 @@ fn start(text: &str, most: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{
-        Durations::{Nanoseconds, Seconds, SecondsText},
-        Schema,
-    };
+    use crate::schema::Durations::{Milliseconds, Nanoseconds, Seconds, SecondsText};
 
     #[test]
     fn a_known_method_is_itself_and_another_is_kept_apart() {
@@ -376,19 +422,14 @@ mod tests {
 
     #[test]
     fn durations_have_the_form_of_the_schema() {
-        let written = |schema: Schema, nanos| {
+        let with = |form, nanos| {
             let mut out = Vec::new();
-            duration(
-                &mut out,
-                Duration::from_nanos(nanos),
-                &Compiled::new(&schema),
-            );
+            write_duration(&mut out, Duration::from_nanos(nanos), form);
             String::from_utf8(out).unwrap()
         };
-        assert_eq!(written(Schema::seed(), 12_345_678), "12.346");
-        assert_eq!(written(Schema::seed(), 86_400_000_000_000), "86400000.000");
-        assert_eq!(written(Schema::seed(), 0), "0.000");
-        let with = |durations, nanos| written(Schema::seed().durations(durations), nanos);
+        assert_eq!(with(Milliseconds, 12_345_678), "12.346");
+        assert_eq!(with(Milliseconds, 86_400_000_000_000), "86400000.000");
+        assert_eq!(with(Milliseconds, 0), "0.000");
         assert_eq!(with(Nanoseconds, 12_345_678), "12345678");
         assert_eq!(with(Seconds, 12_345_678), "0.012345678");
         assert_eq!(with(SecondsText, 3_012_345_678), "\"3.012345678s\"");

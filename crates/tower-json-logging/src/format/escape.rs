@@ -28,10 +28,8 @@ impl<'a> Escaper<'a> {
     pub(crate) fn push(&mut self, text: &str) {
         let mut rest = text;
         while !self.cut {
-            let Some((plain, special)) = rest
-                .bytes()
-                .position(may_need_escape)
-                .and_then(|at| rest.split_at_checked(at))
+            let Some((plain, special)) =
+                find(rest.as_bytes()).and_then(|at| rest.split_at_checked(at))
             else {
                 return self.plain(rest);
             };
@@ -114,6 +112,35 @@ const fn may_need_escape(byte: u8) -> bool {
     matches!(byte, 0..=0x1f | b'"' | b'\\' | 0x7f | 0xc2 | 0xe2)
 }
 
+/// Where the first byte is that may need an escape. Eight at a time, as most texts have none.
+fn find(bytes: &[u8]) -> Option<usize> {
+    let (words, rest) = bytes.split_at_checked(bytes.len() / 8 * 8)?;
+    for (at, word) in words.chunks_exact(8).enumerate() {
+        let word = word.try_into().unwrap_or_default();
+        if may_have_special(u64::from_le_bytes(word)) {
+            let found = bytes.iter().skip(at * 8).position(|&b| may_need_escape(b));
+            return found.map(|found| at * 8 + found);
+        }
+    }
+    let found = rest.iter().position(|&byte| may_need_escape(byte));
+    found.map(|found| words.len() + found)
+}
+
+/// Whether one of eight bytes is a control, a quote, a backslash, or no ASCII.
+const fn may_have_special(word: u64) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+
+    // A borrow or a carry out of a byte comes only from one that is found anyway.
+    const fn below(word: u64, least: u64) -> u64 {
+        word.wrapping_sub(ONES * least) & !word
+    }
+    let del_or_above = word.wrapping_add(ONES) | word;
+    let quote = below(word ^ (ONES * b'"' as u64), 1);
+    let backslash = below(word ^ (ONES * b'\\' as u64), 1);
+    (below(word, 0x20) | del_or_above | quote | backslash) & HIGH != 0
+}
+
 /// Writes a text as a JSON string, as [`string`] does.
 pub(crate) fn text(out: &mut Vec<u8>, room: usize, text: &str) -> bool {
     out.push(b'"');
@@ -158,6 +185,23 @@ mod tests {
             assert_eq!(back, format!("a{c}b"));
             let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
             assert!(!json.contains(breaks), "{:04x}", u32::from(c));
+        }
+    }
+
+    #[test]
+    fn a_byte_that_may_need_an_escape_is_found_wherever_it_is() {
+        for byte in 0..=255 {
+            for len in 0..20 {
+                for at in 0..len {
+                    let mut bytes = vec![b'a'; len];
+                    bytes[at] = byte;
+                    assert_eq!(find(&bytes), may_need_escape(byte).then_some(at));
+                    // An earlier one that looks special and is not.
+                    bytes[0] = 0xc3;
+                    let first = (at > 0 && may_need_escape(byte)).then_some(at);
+                    assert_eq!(find(&bytes), first);
+                }
+            }
         }
     }
 

@@ -50,58 +50,17 @@ pub(crate) fn write(
     };
     for step in steps {
         match step.what {
-            What::Constant => line.put(step, |_| Some(false)),
+            What::Constant => line.json(step, b""),
             What::Slot(slot) => line.slot(step, slot, &head, fields, limits),
-            What::Fact(fact) => line.put(step, |out| self::fact(out, fact, &head, schema, limits)),
+            What::Fact(fact) => line.fact(step, fact, &head, limits),
             What::Fields => line.fields(step.object, fields),
         }
     }
     line.finish();
 }
 
-/// Writes the value of a fact, if there is one, and tells whether it was cut.
-fn fact(
-    out: &mut Vec<u8>,
-    fact: Fact,
-    head: &Head<'_>,
-    schema: &Compiled,
-    limits: &Limits,
-) -> Option<bool> {
-    match fact {
-        Fact::Timestamp => {
-            out.push(b'"');
-            timestamp::push(out, head.since_epoch);
-            out.push(b'"');
-        }
-        Fact::Level => {
-            out.push(b'"');
-            out.extend_from_slice(schema.level_names.of(head.level).as_bytes());
-            out.push(b'"');
-        }
-        Fact::Severity => {
-            let severity: &[u8] = match head.level {
-                Level::TRACE => b"1",
-                Level::DEBUG => b"5",
-                Level::INFO => b"9",
-                Level::WARN => b"13",
-                Level::ERROR => b"17",
-            };
-            out.extend_from_slice(severity);
-        }
-        Fact::File => return Some(escape::text(out, limits.max_line() / 16, head.file?)),
-        Fact::Line => {
-            out.extend_from_slice(itoa::Buffer::new().format(head.line?).as_bytes());
-        }
-        _ => {
-            let (context, ended) = head.request?;
-            return access::fact(out, fact, context, ended, schema, limits);
-        }
-    }
-    Some(false)
-}
-
 /// A line with an end.
-struct Line<'a> {
+pub(crate) struct Line<'a> {
     out: &'a mut Vec<u8>,
     end: usize,
     cut: bool,
@@ -109,73 +68,144 @@ struct Line<'a> {
     open: Option<usize>,
     /// Whether what comes next is the first of its object.
     first: bool,
-    schema: &'a Compiled,
+    pub(crate) schema: &'a Compiled,
+}
+
+/// Where a line was, to go back to.
+#[derive(Clone, Copy)]
+struct Mark {
+    len: usize,
+    open: Option<usize>,
+    first: bool,
 }
 
 impl Line<'_> {
+    fn fact(&mut self, step: &Step, fact: Fact, head: &Head<'_>, limits: &Limits) {
+        match fact {
+            Fact::Timestamp => self.put(step, |out| {
+                out.push(b'"');
+                timestamp::push(out, head.since_epoch);
+                out.push(b'"');
+                false
+            }),
+            Fact::Level => self.plain(step, self.schema.level_names.of(head.level)),
+            Fact::Severity => self.json(
+                step,
+                match head.level {
+                    Level::TRACE => b"1",
+                    Level::DEBUG => b"5",
+                    Level::INFO => b"9",
+                    Level::WARN => b"13",
+                    Level::ERROR => b"17",
+                },
+            ),
+            Fact::File => {
+                if let Some(file) = head.file {
+                    self.text(step, limits.max_line() / 16, file);
+                }
+            }
+            Fact::Line => {
+                if let Some(line) = head.line {
+                    self.number(step, line);
+                }
+            }
+            _ => {
+                if let Some((context, ended)) = head.request {
+                    access::fact(self, step, fact, context, ended, limits);
+                }
+            }
+        }
+    }
+
     fn slot(&mut self, step: &Step, slot: Slot, head: &Head<'_>, fields: &Fields, limits: &Limits) {
         // A request's own are not to be overwritten by what the service says of others.
         let own = head.request.and_then(|(context, _)| context.slot(slot));
         if let Some(own) = own {
-            return self.put(step, |out| Some(escape::text(out, usize::MAX, own)));
+            return self.plain(step, own);
         }
         if let Some(value) = fields.slot(slot) {
             if self.put_if_it_fits(step, |out| {
                 out.extend_from_slice(value.bytes);
-                Some(value.cut)
+                value.cut
             }) {
                 return;
             }
         }
-        match slot {
-            Slot::Message => match head.request {
-                Some((context, ended)) => self.put(step, |out| {
-                    Some(access::message(out, context, ended, limits.max_line() / 8))
-                }),
-                None => self.put(step, |out| {
-                    out.extend_from_slice(b"\"\"");
-                    Some(false)
-                }),
-            },
-            Slot::Module => self.put(step, |out| {
-                out.extend_from_slice(head.module);
-                Some(false)
+        match (slot, head.request) {
+            (Slot::Message, Some((context, ended))) => self.put(step, |out| {
+                access::message(out, context, ended, limits.max_line() / 8)
             }),
-            Slot::Function => {
-                let Some(function) = head.function else {
-                    return;
-                };
-                let room = limits.max_line() / 8;
-                self.put(step, |out| Some(escape::text(out, room, function)));
+            (Slot::Message, None) => self.plain(step, ""),
+            (Slot::Module, _) => self.json(step, head.module),
+            (Slot::Function, _) => {
+                if let Some(function) = head.function {
+                    self.text(step, limits.max_line() / 8, function);
+                }
             }
             _ => {}
         }
     }
 
-    fn put(&mut self, step: &Step, value: impl FnOnce(&mut Vec<u8>) -> Option<bool>) {
+    /// A value that is JSON.
+    pub(crate) fn json(&mut self, step: &Step, json: &[u8]) {
+        self.put(step, |out| {
+            out.extend_from_slice(json);
+            false
+        });
+    }
+
+    /// A text that needs no escaping.
+    pub(crate) fn plain(&mut self, step: &Step, text: &str) {
+        self.put(step, |out| {
+            quoted(out, text);
+            false
+        });
+    }
+
+    /// A text, cut if it takes more than `room`.
+    pub(crate) fn text(&mut self, step: &Step, room: usize, text: &str) {
+        self.put(step, |out| escape::text(out, room, text));
+    }
+
+    pub(crate) fn number(&mut self, step: &Step, number: impl itoa::Integer) {
+        let mut digits = itoa::Buffer::new();
+        self.json(step, digits.format(number).as_bytes());
+    }
+
+    /// A key, and what `value` writes if that fits. `value` tells whether it cut something.
+    pub(crate) fn put(&mut self, step: &Step, value: impl FnOnce(&mut Vec<u8>) -> bool) {
         self.put_if_it_fits(step, value);
     }
 
-    /// Writes a key and what `value` writes, unless that is nothing, or does not fit.
     fn put_if_it_fits(
         &mut self,
         step: &Step,
-        value: impl FnOnce(&mut Vec<u8>) -> Option<bool>,
+        value: impl FnOnce(&mut Vec<u8>) -> bool,
     ) -> bool {
-        let (start, open, first) = (self.out.len(), self.open, self.first);
+        let before = self.mark();
         self.enter(step.object);
         self.member(&step.bytes);
-        match value(self.out) {
-            Some(cut) if self.out.len() <= self.end => {
-                self.cut |= cut;
-                return true;
-            }
-            Some(_) => self.cut = true,
-            None => {}
+        self.cut |= value(self.out);
+        let fits = self.out.len() <= self.end;
+        if !fits {
+            self.go_back(before);
         }
-        self.out.truncate(start);
-        (self.open, self.first) = (open, first);
-        false
+        fits
+    }
+
+    const fn mark(&self) -> Mark {
+        Mark {
+            len: self.out.len(),
+            open: self.open,
+            first: self.first,
+        }
+    }
+
+    #[cold]
+    fn go_back(&mut self, mark: Mark) {
+        self.out.truncate(mark.len);
+        (self.open, self.first) = (mark.open, mark.first);
+        self.cut = true;
     }
 
     /// The program's own fields, all at once if they fit.
@@ -184,7 +214,7 @@ impl Line<'_> {
         if all.bytes.is_empty() {
             return;
         }
-        let (start, open, first) = (self.out.len(), self.open, self.first);
+        let before = self.mark();
         self.enter(object);
         if self.out.len() + all.bytes.len() <= self.end {
             self.member(all.bytes);
@@ -200,15 +230,18 @@ impl Line<'_> {
             }
         }
         if is_empty {
-            self.out.truncate(start);
-            (self.open, self.first) = (open, first);
+            self.go_back(before);
         }
     }
 
     fn enter(&mut self, object: Option<usize>) {
-        if object == self.open {
-            return;
+        if object != self.open {
+            self.change(object);
         }
+    }
+
+    /// Closes the object that is open, and opens another.
+    fn change(&mut self, object: Option<usize>) {
         if self.open.is_some() {
             self.out.push(b'}');
             self.first = false;
@@ -235,4 +268,11 @@ impl Line<'_> {
         }
         self.out.extend_from_slice(b"}\n");
     }
+}
+
+/// A text that needs no escaping.
+pub(crate) fn quoted(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
 }

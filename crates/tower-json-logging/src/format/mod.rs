@@ -5,7 +5,7 @@ pub(crate) mod escape;
 pub(crate) mod fields;
 mod layer;
 mod limits;
-mod line;
+pub(crate) mod line;
 pub(crate) mod output;
 pub(crate) mod plan;
 mod scratch;

@@ -1,29 +1,40 @@
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
+
+/// `0000-00-00T00:00:00.`
+type Second = [u8; 20];
+
+thread_local! {
+    /// The second that was written last, and its text.
+    static LAST: Cell<(u64, Second)> = const { Cell::new((u64::MAX, [0; 20])) };
+}
 
 /// Writes the time since 1970-01-01T00:00:00Z as RFC 3339 with microseconds, in UTC.
 ///
 /// Years after 9999 have no RFC 3339 form; they are written as its last moment.
 pub(crate) fn push(out: &mut Vec<u8>, since_epoch: Duration) {
-    const LAST: Duration = Duration::new(253_402_300_799, 999_999_999);
+    const LAST_MOMENT: Duration = Duration::new(253_402_300_799, 999_999_999);
 
-    let time = since_epoch.min(LAST);
-    let (days, second) = (time.as_secs() / 86_400, time.as_secs() % 86_400);
+    let time = since_epoch.min(LAST_MOMENT);
+    let (known, mut text) = LAST.get();
+    if known != time.as_secs() {
+        text = second(time.as_secs());
+        LAST.set((time.as_secs(), text));
+    }
+    out.extend_from_slice(&text);
+    let [a, b, c, d, e, f] = digits(u64::from(time.subsec_micros()));
+    out.extend_from_slice(&[a, b, c, d, e, f, b'Z']);
+}
+
+fn second(seconds: u64) -> Second {
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days);
-
-    digits::<4>(out, year);
-    out.push(b'-');
-    digits::<2>(out, month);
-    out.push(b'-');
-    digits::<2>(out, day);
-    out.push(b'T');
-    digits::<2>(out, second / 3600);
-    out.push(b':');
-    digits::<2>(out, second / 60 % 60);
-    out.push(b':');
-    digits::<2>(out, second % 60);
-    out.push(b'.');
-    digits::<6>(out, u64::from(time.subsec_micros()));
-    out.push(b'Z');
+    let [y0, y1, y2, y3] = digits(year);
+    let [[m0, m1], [d0, d1]] = [digits(month), digits(day)];
+    let [h0, h1] = digits(second / 3600);
+    let [[i0, i1], [s0, s1]] = [digits(second / 60 % 60), digits(second % 60)];
+    [
+        y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', i0, i1, b':', s0, s1, b'.',
+    ]
 }
 
 /// Year, month and day of the proleptic Gregorian calendar: `civil_from_days` in Howard Hinnant's
@@ -46,13 +57,13 @@ const fn civil(days: u64) -> (u64, u64, u64) {
 }
 
 /// The last `N` decimal digits of `number`.
-pub(crate) fn digits<const N: usize>(out: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn digits<const N: usize>(mut number: u64) -> [u8; N] {
     let mut digits = [b'0'; N];
     for digit in digits.iter_mut().rev() {
         *digit += u8::try_from(number % 10).unwrap_or_default();
         number /= 10;
     }
-    out.extend_from_slice(&digits);
+    digits
 }
 
 #[cfg(test)]
