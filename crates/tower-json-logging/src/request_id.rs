@@ -31,8 +31,8 @@ impl RequestId {
 
     /// The id as text.
     pub fn as_str(&self) -> &str {
-        // Only ever made of ASCII.
-        self.0.to_str().unwrap_or_default()
+        // Only ever made of ASCII: so says a faster test than `HeaderValue::to_str`'s.
+        std::str::from_utf8(self.0.as_bytes()).unwrap_or_default()
     }
 
     pub(crate) const fn header_value(&self) -> &HeaderValue {
@@ -102,10 +102,9 @@ impl Made {
         }
         let mut digits = Vec::with_capacity(Self::DIGITS * Self::AT_ONCE);
         for _ in 0..Self::AT_ONCE * 2 {
-            let mut word = self.word();
-            for _ in 0..16 {
-                digits.push(hex_digit(word & 0xf));
-                word >>= 4;
+            // By chance: which digit comes first is no matter.
+            for eight in hex(self.word()) {
+                digits.extend_from_slice(&eight);
             }
         }
         Bytes::from(digits)
@@ -121,10 +120,19 @@ impl Made {
     }
 }
 
-fn hex_digit(digit: u64) -> u8 {
-    let digit = u32::try_from(digit).ok();
-    let digit = digit.and_then(|digit| char::from_digit(digit, 16));
-    digit.map_or(b'0', |digit| u8::try_from(digit).unwrap_or(b'0'))
+/// The hexadecimal digits of a word: eight halves of bytes at a time, each in a byte of its own.
+const fn hex(word: u64) -> [[u8; 8]; 2] {
+    const ONES: u64 = u64::MAX / 255;
+
+    const fn digits(halves: u64) -> [u8; 8] {
+        // 6 more than 9 has a bit of its own: letters begin 39 past where digits end.
+        let is_letter = ((halves + 6 * ONES) >> 4) & ONES;
+        (halves + b'0' as u64 * ONES + 39 * is_letter).to_be_bytes()
+    }
+    [
+        digits((word >> 4) & (0xf * ONES)),
+        digits(word & (0xf * ONES)),
+    ]
 }
 
 impl fmt::Display for RequestId {
@@ -166,6 +174,13 @@ mod tests {
         assert!(!accepted(b"a\"b"));
         assert!(!accepted(b"${jndi:x}"));
         assert!(!accepted(b"\xc3\xa9"));
+    }
+
+    #[test]
+    fn a_word_has_sixteen_digits() {
+        let [high, low] = hex(0x0123_4567_89ab_cdef);
+        assert_eq!(&high, b"02468ace");
+        assert_eq!(&low, b"13579bdf");
     }
 
     #[test]

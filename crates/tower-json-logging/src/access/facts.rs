@@ -227,9 +227,7 @@ pub(crate) fn fact(
         Fact::ProtocolVersion => line.plain(step, protocol_version(facts.version)),
         Fact::ClientIp => {
             if let Some(ip) = facts.client_ip {
-                line.put(step, |out| {
-                    escape::string(out, room, format_args!("{ip}"))
-                });
+                line.put(step, |out| escape::string(out, room, format_args!("{ip}")));
             }
         }
         Fact::UserAgent => {
@@ -307,12 +305,7 @@ fn seconds(out: &mut Vec<u8>, duration: Duration) {
 }
 
 /// An object of headers, those of one name as one; nothing without any.
-fn headers(
-    line: &mut Line<'_>,
-    step: &Step,
-    headers: &[(HeaderName, HeaderValue)],
-    room: usize,
-) {
+fn headers(line: &mut Line<'_>, step: &Step, headers: &[(HeaderName, HeaderValue)], room: usize) {
     if headers.is_empty() {
         return;
     }

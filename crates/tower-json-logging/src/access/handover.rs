@@ -5,51 +5,53 @@
 //! that every subscriber sees, a request that only [`JsonLayer`](crate::JsonLayer) looks for: in a place
 //! of the thread that is filled while the event is dispatched, and at no other time.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 
 use crate::{access::Ended, context::RequestContext};
 
-type Place = RefCell<Option<(RequestContext, Option<Ended>)>>;
+/// A request on its way to the layers, and its end if it has ended.
+pub(crate) struct Announced {
+    pub(crate) context: RequestContext,
+    pub(crate) ended: Option<Ended>,
+}
+
+type Place = Cell<Option<Announced>>;
 
 thread_local! {
-    static ANNOUNCED: Place = const { RefCell::new(None) };
+    static ANNOUNCED: Place = const { Cell::new(None) };
 }
 
 /// Makes a request known to layers while `f` runs.
-pub(crate) fn announce<R>(
-    context: &RequestContext,
-    ended: Option<&Ended>,
-    f: impl FnOnce() -> R,
-) -> R {
+pub(crate) fn announce<R>(request: Announced, f: impl FnOnce() -> R) -> R {
     /// Empties the place, also if a layer panics.
-    struct Announced;
+    struct Emptied;
 
-    impl Drop for Announced {
+    impl Drop for Emptied {
         fn drop(&mut self) {
-            drop(ANNOUNCED.try_with(RefCell::take));
+            drop(ANNOUNCED.try_with(Cell::take));
         }
     }
 
-    let announced = Announced;
-    let request = Some((context.clone(), ended.cloned()));
-    drop(ANNOUNCED.try_with(|place| place.replace(request)));
+    let emptied = Emptied;
+    put(request);
     let result = f();
-    drop(announced);
+    drop(emptied);
     result
 }
 
-/// The request whose span is being made.
-pub(crate) fn announced() -> Option<RequestContext> {
-    let look = |place: &Place| Some(place.try_borrow().ok()?.as_ref()?.0.clone());
-    ANNOUNCED.try_with(look).ok().flatten()
+/// Takes the request whose span is being made or whose line is being logged. Other layers look for it, too:
+/// it is to be [given back](give_back).
+pub(crate) fn take() -> Option<Announced> {
+    ANNOUNCED.try_with(Cell::take).ok().flatten()
 }
 
-/// The request whose line is being logged, and its end.
-pub(crate) fn announced_end() -> Option<(RequestContext, Ended)> {
-    let look = |place: &Place| {
-        let place = place.try_borrow().ok()?;
-        let (context, ended) = place.as_ref()?;
-        Some((context.clone(), ended.clone()?))
-    };
-    ANNOUNCED.try_with(look).ok().flatten()
+pub(crate) fn give_back(request: Option<Announced>) {
+    if let Some(request) = request {
+        put(request);
+    }
+}
+
+fn put(request: Announced) {
+    // On a thread that ends nobody finds it.
+    let _ = ANNOUNCED.try_with(|place| place.set(Some(request)));
 }

@@ -8,7 +8,7 @@ mod settings;
 
 pub(crate) use self::{
     facts::{Ended, Facts, Headers, fact, message},
-    handover::{announced, announced_end},
+    handover::{give_back, take},
     observer::MODULE,
     settings::Settings,
 };

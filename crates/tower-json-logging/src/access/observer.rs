@@ -1,6 +1,9 @@
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use http::{HeaderMap, HeaderName, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderName,
+    header::{CONTENT_TYPE, Entry},
+};
 use tower_observe::{
     Class, Classify as _, End, Ending, Exchange, HttpClassify, Observe, RequestHead, ResponseHead,
     grpc::Code,
@@ -10,7 +13,7 @@ use tracing::{Level, Span, field};
 use super::{
     Sample,
     facts::{Ended, Message, Route, Text, method, protocol},
-    handover::announce,
+    handover::{Announced, announce},
     sample::Decision,
     settings::{Settings, chosen},
 };
@@ -201,7 +204,11 @@ impl Observe for JsonLogging {
         let context = RequestContext::new(id, trace, facts);
 
         // At ERROR, so that a filter for severe events keeps what they belong to.
-        let span = announce(&context, None, || {
+        let announced = Announced {
+            context: context.clone(),
+            ended: None,
+        };
+        let span = announce(announced, || {
             tracing::error_span!(
                 target: TARGET,
                 "request",
@@ -253,10 +260,11 @@ impl Exchange for LoggedRequest {
         if self.is_grpc {
             self.code = Code::from_headers(response.headers());
         }
-        if !self.settings.is_silent && !response.headers().contains_key(request_id::HEADER) {
-            let value = context.request_id().header_value().clone();
+        if !self.settings.is_silent {
             // A map that is full does not get it: better than a panic.
-            drop(response.headers_mut().try_insert(request_id::HEADER, value));
+            if let Ok(Entry::Vacant(place)) = response.headers_mut().try_entry(request_id::HEADER) {
+                drop(place.try_insert(context.request_id().header_value().clone()));
+            }
         }
     }
 
@@ -280,11 +288,21 @@ impl Exchange for LoggedRequest {
         }
         match &self.settings.direct {
             Some(core) => core.write_request(context, &ended),
-            None => announce(context, Some(&ended), || log(context, &ended)),
+            None => {
+                let announced = Announced {
+                    context: context.clone(),
+                    ended: Some(ended.clone()),
+                };
+                announce(announced, || log(context, &ended));
+            }
         }
     }
 
     fn scope<R>(&self, f: impl FnOnce() -> R) -> R {
+        // To enter a span that nobody sees costs, too.
+        if self.span.is_disabled() {
+            return f();
+        }
         self.span.in_scope(f)
     }
 }

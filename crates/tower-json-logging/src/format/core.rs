@@ -124,11 +124,26 @@ impl Core {
         });
     }
 
+    /// Whether a request says what the fields of its span do, and as they do.
+    pub(crate) fn knows_fields_of_requests(&self) -> bool {
+        let slots = [Slot::RequestId, Slot::TraceId];
+        slots.iter().all(|slot| self.schema.has_slot(*slot)) && !self.config.names.searches_texts()
+    }
+
+    /// Adds the ids of a request, where nothing says so yet.
+    pub(crate) fn merge_ids(&self, fields: &mut Fields, context: &RequestContext) {
+        for slot in [Slot::RequestId, Slot::TraceId] {
+            if let Some(id) = context.slot(slot) {
+                fields.put_text_if_free(slot, id);
+            }
+        }
+    }
+
     /// Writes the line of a request that is in no span.
     pub(crate) fn write_request(&self, context: &RequestContext, ended: &Ended) {
         let mut scratch = Scratch::take();
-        let Scratch { line, fields } = &mut scratch;
-        fields.reserve(&self.schema.request_keys);
+        let Scratch { line, fields } = &mut *scratch;
+        fields.reserve(self.schema.first_free_of_requests);
         self.merge_context(fields, context);
         self.finish_request(line, fields, context, ended, None);
         scratch.put_back();
@@ -160,7 +175,7 @@ impl Core {
     /// Says that lines of a module were held back.
     pub(crate) fn write_held_back(&self, module: &[u8], count: u64) {
         let mut scratch = Scratch::take();
-        let Scratch { line, fields } = &mut scratch;
+        let Scratch { line, fields } = &mut *scratch;
         let count = [("suppressed", count)];
         self.make_notice(line, fields, b"\"lines were held back\"", module, count);
         let line = Line::new(line, Level::WARN, true, None);

@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use crate::{
-    format::Limits,
+    format::{Limits, line::quoted},
     schema::{FieldKey, KeyId, Slot},
 };
 
@@ -15,8 +15,8 @@ pub(crate) struct Fields {
     entries: Vec<Entry>,
     /// The bits of all keys.
     mask: u64,
-    /// How many of the entries only keep others from their keys.
-    reserved: usize,
+    /// Keys before this one are taken by the line itself.
+    first_free: KeyId,
     slot_bytes: Vec<u8>,
     slots: [Option<SlotValue>; Slot::COUNT],
     /// Whether a field was left out.
@@ -35,9 +35,25 @@ struct Entry {
 
 #[derive(Clone, Copy, Debug)]
 struct SlotValue {
-    start: usize,
-    end: usize,
+    start: u32,
+    end: u32,
     cut: bool,
+}
+
+impl SlotValue {
+    fn new(bytes: Range<usize>, cut: bool) -> Self {
+        // A value is bounded far below; one that were not is none.
+        let short = |at| u32::try_from(at).unwrap_or_default();
+        Self {
+            start: short(bytes.start),
+            end: short(bytes.end),
+            cut,
+        }
+    }
+
+    const fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
 }
 
 /// A value as it is written.
@@ -48,12 +64,15 @@ pub(crate) struct Written<'a> {
 }
 
 impl Fields {
+    /// So many that values which were overwritten are looked for among them.
+    const MANY_SLOT_BYTES: usize = 1024;
+
     pub(crate) const fn new() -> Self {
         Self {
             bytes: Vec::new(),
             entries: Vec::new(),
             mask: 0,
-            reserved: 0,
+            first_free: KeyId::FIRST,
             slot_bytes: Vec::new(),
             slots: [None; Slot::COUNT],
             cut: false,
@@ -64,7 +83,7 @@ impl Fields {
         self.bytes.clear();
         self.entries.clear();
         self.mask = 0;
-        self.reserved = 0;
+        self.first_free = KeyId::FIRST;
         self.slot_bytes.clear();
         self.slots = [None; Slot::COUNT];
         self.cut = false;
@@ -102,7 +121,7 @@ impl Fields {
     pub(crate) fn slot(&self, slot: Slot) -> Option<Written<'_>> {
         let value = (*self.slots.get(slot as usize)?)?;
         Some(Written {
-            bytes: self.slot_bytes.get(value.start..value.end)?,
+            bytes: self.slot_bytes.get(value.range())?,
             cut: value.cut,
         })
     }
@@ -116,8 +135,28 @@ impl Fields {
         if slot == Slot::Error {
             self.set_slot(Slot::ErrorSources, None);
         }
-        self.set_slot(slot, Some(SlotValue { start, end, cut }));
-        self.forget();
+        self.set_slot(slot, Some(SlotValue::new(start..end, cut)));
+        if end >= Self::MANY_SLOT_BYTES {
+            self.forget();
+        }
+    }
+
+    /// Fills a slot, unless it is, with a text that needs no escaping.
+    pub(crate) fn put_text_if_free(&mut self, slot: Slot, text: &str) {
+        let start = self.slot_bytes.len();
+        if let Some(place @ None) = self.slots.get_mut(slot as usize) {
+            quoted(&mut self.slot_bytes, text);
+            *place = Some(SlotValue::new(start..self.slot_bytes.len(), false));
+        }
+    }
+
+    /// Fills a slot, unless it is.
+    fn put_slot_if_free(&mut self, slot: Slot, json: &[u8], cut: bool) {
+        let start = self.slot_bytes.len();
+        if let Some(place @ None) = self.slots.get_mut(slot as usize) {
+            self.slot_bytes.extend_from_slice(json);
+            *place = Some(SlotValue::new(start..self.slot_bytes.len(), cut));
+        }
     }
 
     fn set_slot(&mut self, slot: Slot, value: Option<SlotValue>) {
@@ -128,16 +167,17 @@ impl Fields {
 
     /// Drops values that were overwritten, once they are most of what is kept.
     fn forget(&mut self) {
-        let live: usize = self.slots.iter().flatten().map(|v| v.end - v.start).sum();
-        if self.slot_bytes.len() < 1024 || self.slot_bytes.len() < 2 * live {
+        let live = self.slots.iter().flatten().map(|value| value.range().len());
+        let live = live.sum();
+        if self.slot_bytes.len() / 2 < live {
             return;
         }
         let mut kept = Vec::with_capacity(live);
         for value in self.slots.iter_mut().flatten() {
             let start = kept.len();
-            let bytes = self.slot_bytes.get(value.start..value.end);
+            let bytes = self.slot_bytes.get(value.range());
             kept.extend_from_slice(bytes.unwrap_or_default());
-            (value.start, value.end) = (start, kept.len());
+            *value = SlotValue::new(start..kept.len(), value.cut);
         }
         self.slot_bytes = kept;
     }
@@ -168,7 +208,7 @@ impl Fields {
     }
 
     fn push_or_cut(&mut self, entry: Entry, limits: &Limits) {
-        if self.own() < limits.max_fields() && self.bytes.len() <= limits.max_line() {
+        if self.entries.len() < limits.max_fields() && self.bytes.len() <= limits.max_line() {
             self.mask |= entry.key.bit();
             self.entries.push(entry);
         } else {
@@ -211,16 +251,11 @@ impl Fields {
     pub(crate) fn merge(&mut self, outer: &Self, limits: &Limits) {
         self.cut |= outer.cut;
         let has_error = self.slot(Slot::Error).is_some();
-        for slot in Slot::ALL {
-            if let Some(value) = outer.slot(slot) {
-                let is_taken =
-                    self.slot(slot).is_some() || (slot == Slot::ErrorSources && has_error);
-                if !is_taken {
-                    let start = self.slot_bytes.len();
-                    self.slot_bytes.extend_from_slice(value.bytes);
-                    let end = self.slot_bytes.len();
-                    let cut = value.cut;
-                    self.set_slot(slot, Some(SlotValue { start, end, cut }));
+        for (slot, value) in Slot::ALL.into_iter().zip(&outer.slots) {
+            if let Some(value) = value {
+                if slot != Slot::ErrorSources || !has_error {
+                    let bytes = outer.slot_bytes.get(value.range());
+                    self.put_slot_if_free(slot, bytes.unwrap_or_default(), value.cut);
                 }
             }
         }
@@ -228,7 +263,7 @@ impl Fields {
             return;
         }
         let shift = self.bytes.len();
-        let fits = self.own() + outer.entries.len() <= limits.max_fields()
+        let fits = self.entries.len() + outer.entries.len() <= limits.max_fields()
             && shift + outer.bytes.len() <= limits.max_line();
         if fits && self.mask & outer.mask == 0 {
             self.bytes.extend_from_slice(&outer.bytes);
@@ -241,7 +276,7 @@ impl Fields {
             return;
         }
         for entry in &outer.entries {
-            if self.position(entry.key).is_none() {
+            if !self.has(entry.key) {
                 let start = self.bytes.len();
                 let bytes = outer.slice(entry.start..entry.end);
                 self.bytes.extend_from_slice(bytes);
@@ -256,23 +291,10 @@ impl Fields {
         }
     }
 
-    /// Has it that these keys are there, so that no field gets one.
-    pub(crate) fn reserve(&mut self, keys: &[KeyId]) {
-        self.reserved += keys.len();
-        for &key in keys {
-            self.mask |= key.bit();
-            self.entries.push(Entry {
-                key,
-                start: 0,
-                end: 0,
-                cut: false,
-            });
-        }
-    }
-
-    /// How many there are of the program's own.
-    fn own(&self) -> usize {
-        self.entries.len() - self.reserved
+    /// Has it that the keys before this one are there, so that no field gets one.
+    pub(crate) const fn reserve(&mut self, first_free: KeyId) {
+        self.first_free = first_free;
+        self.mask |= first_free.bits_before();
     }
 
     /// Adds what `later` has, in place of what is there under the same keys.
@@ -318,7 +340,7 @@ impl Fields {
     }
 
     pub(crate) fn has(&self, key: KeyId) -> bool {
-        self.position(key).is_some()
+        key < self.first_free || self.position(key).is_some()
     }
 
     fn position(&self, key: KeyId) -> Option<usize> {

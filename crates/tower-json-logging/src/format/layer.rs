@@ -179,6 +179,56 @@ impl JsonLayer {
         }
     }
 
+    /// The nearest span outside of a new one that this layer sees.
+    fn parent_of<S>(
+        &self,
+        attributes: &Attributes<'_>,
+        id: &Id,
+        context: &Context<'_, S>,
+    ) -> Option<u64>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if attributes.is_root() {
+            return None;
+        }
+        let current = attributes
+            .parent()
+            .is_none()
+            .then(|| context.current_span());
+        let nearest = match &current {
+            None => attributes.parent()?,
+            Some(current) => current.id()?,
+        };
+        if self.core.spans.knows(nearest) {
+            return Some(nearest.into_u64());
+        }
+        // It is filtered out here, what is around it may not be.
+        let parent = context.span(id)?.parent()?;
+        Some(parent.id().into_u64())
+    }
+
+    /// Goes from the span that an event is in to the outermost.
+    fn visit_spans_of<S>(
+        &self,
+        event: &Event<'_>,
+        context: &Context<'_, S>,
+        mut f: impl FnMut(&Open),
+    ) where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if event.is_contextual() {
+            let current = context.current_span();
+            let Some(nearest) = current.id() else { return };
+            // Cheaper than to ask the registry, which looks after who looks at its spans.
+            if self.core.spans.visit(Some(nearest), &mut f) {
+                return;
+            }
+        }
+        let nearest = context.event_span(event).map(|span| span.id());
+        self.core.spans.visit(nearest.as_ref(), f);
+    }
+
     /// Whether the event is to be written, by the limit of its place.
     fn passes(&self, plan: &Plan, level: Level) -> bool {
         let Some(bucket) = plan.bucket.as_ref().filter(|_| !plan.is_request) else {
@@ -203,22 +253,28 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let Some(span) = context.span(id) else { return };
         let metadata = attributes.metadata();
         let plan = self.core.plan(metadata);
+        let request = plan.is_request.then(access::take).flatten();
+        let open = Open {
+            parent: self.parent_of(attributes, id, &context),
+            name: metadata.name(),
+            module: plan.module,
+            fields: None,
+            context: request.as_ref().map(|request| request.context.clone()),
+        };
+        access::give_back(request);
+
+        let id = id.into_u64();
+        if open.context.is_some() && self.core.knows_fields_of_requests() {
+            // What the span says, its request says, too.
+            return self.core.spans.open(id, None, open);
+        }
         // No lock is held while values are formatted: they may log.
         let mut scratch = Scratch::take();
         attributes.record(&mut self.recorder(&mut scratch.fields, &plan, Origin::Span));
-        let open = Open {
-            parent: span.parent().map(|parent| parent.id().into_u64()),
-            name: metadata.name(),
-            module: plan.module,
-            fields: Fields::new(),
-            context: plan.is_request.then(access::announced).flatten(),
-        };
-        let limits = self.core.limits();
-        let id = id.into_u64();
-        self.core.spans.open(id, &scratch.fields, limits, open);
+        let fields = Some((&scratch.fields, self.core.limits()));
+        self.core.spans.open(id, fields, open);
         scratch.put_back();
     }
 
@@ -239,8 +295,8 @@ where
         let mut scratch = Scratch::take();
         values.record(&mut self.recorder(&mut scratch.fields, &plan, Origin::Span));
         let limits = self.core.limits();
-        self.core.spans.change(id.into_u64(), |open| {
-            open.fields.overwrite(&scratch.fields, limits);
+        self.core.spans.change(id.into_u64(), |fields| {
+            fields.overwrite(&scratch.fields, limits);
         });
         scratch.put_back();
     }
@@ -251,30 +307,38 @@ where
         if !self.passes(&plan, *metadata.level()) {
             return;
         }
-        let span = context.event_span(event).map(|span| span.id());
         let mut scratch = Scratch::take();
-        let Scratch { line, fields } = &mut scratch;
+        let Scratch { line, fields } = &mut *scratch;
 
-        let ended = plan.is_request.then(access::announced_end).flatten();
+        let request = plan.is_request.then(access::take).flatten();
+        let ended = request.as_ref().and_then(|request| {
+            let ended = request.ended.as_ref()?;
+            Some((&request.context, ended))
+        });
         if ended.is_some() {
-            fields.reserve(&self.core.schema().request_keys);
+            fields.reserve(self.core.schema().first_free_of_requests);
         } else {
             event.record(&mut self.recorder(fields, &plan, Origin::of(metadata)));
         }
 
         let mut function = None;
         // From the leaf to the root, so that the inner span wins.
-        self.core.spans.visit(span.as_ref(), |open| {
+        self.visit_spans_of(event, &context, |open| {
             if function.is_none() && open.module == plan.module {
                 function = Some(open.name);
             }
             if let Some(context) = &open.context {
                 self.core.merge_context(fields, context);
+                if ended.is_none() && open.fields.is_none() {
+                    self.core.merge_ids(fields, context);
+                }
             }
-            fields.merge(&open.fields, self.core.limits());
+            if let Some(outer) = &open.fields {
+                fields.merge(outer, self.core.limits());
+            }
         });
 
-        match &ended {
+        match ended {
             Some((context, ended)) => {
                 self.core
                     .finish_request(line, fields, context, ended, Some(metadata));
@@ -283,6 +347,7 @@ where
                 .core
                 .finish_event(line, fields, &plan, function, metadata),
         }
+        access::give_back(request);
         scratch.put_back();
     }
 

@@ -177,11 +177,7 @@ impl Line<'_> {
         self.put_if_it_fits(step, value);
     }
 
-    fn put_if_it_fits(
-        &mut self,
-        step: &Step,
-        value: impl FnOnce(&mut Vec<u8>) -> bool,
-    ) -> bool {
+    fn put_if_it_fits(&mut self, step: &Step, value: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
         let before = self.mark();
         self.enter(step.object);
         self.member(&step.bytes);

@@ -19,7 +19,8 @@ pub(crate) struct Open {
     pub(crate) parent: Option<u64>,
     pub(crate) name: &'static str,
     pub(crate) module: &'static str,
-    pub(crate) fields: Fields,
+    /// None if there are none.
+    pub(crate) fields: Option<Box<Fields>>,
     /// If it is a request's.
     pub(crate) context: Option<RequestContext>,
 }
@@ -36,8 +37,8 @@ pub(crate) struct Spans {
 #[derive(Debug, Default)]
 struct Stripe {
     open: HashMap<u64, Open, BuildHasherDefault<IdHasher>>,
-    /// Of spans that are closed.
-    spare: Vec<Fields>,
+    /// Of spans that are closed. Boxed, so that little is moved.
+    spare: Vec<Box<Fields>>,
 }
 
 impl Spans {
@@ -54,16 +55,16 @@ impl Spans {
         }
     }
 
-    pub(crate) fn open(&self, id: u64, fields: &Fields, limits: &Limits, open: Open) {
+    /// `fields` are copied: they are in memory that is used again.
+    pub(crate) fn open(&self, id: u64, fields: Option<(&Fields, &Limits)>, mut open: Open) {
         let Some(mut stripe) = self.stripe(id) else {
             return;
         };
-        let mut kept = stripe.spare.pop().unwrap_or_default();
-        kept.overwrite(fields, limits);
-        let open = Open {
-            fields: kept,
-            ..open
-        };
+        if let Some((fields, limits)) = fields {
+            let mut kept = stripe.spare.pop().unwrap_or_default();
+            kept.overwrite(fields, limits);
+            open.fields = Some(kept);
+        }
         stripe.open.insert(id, open);
     }
 
@@ -71,43 +72,51 @@ impl Spans {
         let Some(mut stripe) = self.stripe(id) else {
             return;
         };
-        let closed = stripe.open.remove(&id);
-        let Some(Open {
-            mut fields,
-            context,
-            ..
-        }) = closed
-        else {
+        let Some(closed) = stripe.open.remove(&id) else {
             return;
         };
-        if stripe.spare.len() < Self::MOST_SPARE && fields.capacity() <= Self::LARGE {
-            fields.clear();
-            stripe.spare.push(fields);
+        if let Some(mut fields) = closed.fields {
+            if stripe.spare.len() < Self::MOST_SPARE && fields.capacity() <= Self::LARGE {
+                fields.clear();
+                stripe.spare.push(fields);
+            }
         }
         drop(stripe);
         // May be the last of its request, and take foreign values along.
-        drop(context);
+        drop(closed.context);
     }
 
-    /// Changes an open span.
-    pub(crate) fn change(&self, id: u64, f: impl FnOnce(&mut Open)) {
+    /// Changes the fields of an open span.
+    pub(crate) fn change(&self, id: u64, f: impl FnOnce(&mut Fields)) {
         if let Some(mut stripe) = self.stripe(id) {
-            if let Some(open) = stripe.open.get_mut(&id) {
-                f(open);
+            let Stripe { open, spare } = &mut *stripe;
+            if let Some(open) = open.get_mut(&id) {
+                let fields = &mut open.fields;
+                f(fields.get_or_insert_with(|| spare.pop().unwrap_or_default()));
             }
         }
     }
 
-    /// Goes from a span to the outermost that it is in.
-    pub(crate) fn visit(&self, first: Option<&Id>, mut f: impl FnMut(&Open)) {
+    /// Whether the span is open.
+    pub(crate) fn knows(&self, id: &Id) -> bool {
+        let id = id.into_u64();
+        self.stripe(id)
+            .is_some_and(|stripe| stripe.open.contains_key(&id))
+    }
+
+    /// Goes from a span to the outermost that it is in. Tells whether there was one.
+    pub(crate) fn visit(&self, first: Option<&Id>, mut f: impl FnMut(&Open)) -> bool {
         let mut next = first.map(Id::into_u64);
+        let mut found = false;
         while let Some(id) = next {
             next = self.stripe(id).and_then(|stripe| {
                 let open = stripe.open.get(&id)?;
+                found = true;
                 f(open);
                 open.parent
             });
         }
+        found
     }
 
     /// The request that a span belongs to.

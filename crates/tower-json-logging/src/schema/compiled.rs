@@ -22,8 +22,8 @@ pub(crate) struct Compiled {
     /// With its quotes.
     pub(crate) event: Box<[u8]>,
     pub(crate) sources_as_text: bool,
-    /// Keys that the line of a request has beside the fields.
-    pub(crate) request_keys: Box<[KeyId]>,
+    /// Keys before this one are those that the line of a request has beside the fields.
+    pub(crate) first_free_of_requests: KeyId,
     slots: [bool; Slot::COUNT],
     style: Fields,
     has_fields: bool,
@@ -52,10 +52,20 @@ pub(crate) enum What {
 }
 
 /// Stands for the key of a field: equal where the keys are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct KeyId(u32);
 
 impl KeyId {
+    pub(crate) const FIRST: Self = Self(0);
+
+    /// The bits of all keys before it.
+    pub(crate) const fn bits_before(self) -> u64 {
+        match self.0 {
+            64.. => u64::MAX,
+            count => (1 << count) - 1,
+        }
+    }
+
     /// One bit of 64, so that most of what is not in a set is known by a mask.
     pub(crate) const fn bit(self) -> u64 {
         1 << (self.0 % 64)
@@ -172,7 +182,7 @@ impl Compiled {
             durations: schema.durations,
             event: string(&schema.event).into_bytes().into_boxed_slice(),
             sources_as_text: schema.sources_as_text,
-            request_keys: Box::default(),
+            first_free_of_requests: KeyId::FIRST,
             slots: Slot::ALL.map(of_slot),
             style: schema.fields,
             has_fields: fields.is_some(),
@@ -180,10 +190,10 @@ impl Compiled {
             reserved,
             keys: Mutex::default(),
         };
-        compiled.request_keys = of_requests
-            .into_iter()
-            .map(|key| compiled.intern(key))
-            .collect();
+        for key in of_requests {
+            let KeyId(id) = compiled.intern(key);
+            compiled.first_free_of_requests = KeyId(id + 1);
+        }
         compiled
     }
 
