@@ -111,6 +111,26 @@ fn it_survives_a_filter_for_errors() {
 }
 
 #[test]
+fn it_is_found_in_spans_that_only_others_see() {
+    let log = Log::default();
+    let layer = log.layer().with_filter(EnvFilter::new("error"));
+    let other = tracing_subscriber::fmt::layer().with_writer(std::io::sink);
+    let subscriber = tracing_subscriber::registry().with(layer).with(other);
+    tracing::subscriber::with_default(subscriber, || {
+        send(&JsonLoggingLayer::new(), Request::new(()), |_| {
+            let _outer = tracing::info_span!("filtered").entered();
+            let _inner = tracing::info_span!("filtered, too").entered();
+            assert!(set("scan_id", "7d0f"));
+            tracing::error!("written");
+        });
+    });
+    let line = log.line();
+    assert_eq!(line["message"], "written");
+    assert_eq!(line["scan_id"], "7d0f");
+    assert!(line["request_id"].is_string());
+}
+
+#[test]
 fn a_handle_takes_it_to_other_threads_and_futures() {
     let lines = logged(|_| {
         let handle = ContextHandle::current();

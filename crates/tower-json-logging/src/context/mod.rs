@@ -13,6 +13,7 @@ use std::{
 
 use http::{HeaderName, HeaderValue};
 use tracing::{Instrument as _, Span, instrument::Instrumented};
+use tracing_subscriber::{Registry, registry::LookupSpan as _};
 
 pub use self::value::Value;
 use crate::{
@@ -112,11 +113,19 @@ impl RequestContext {
     /// The request that the current span belongs to.
     ///
     /// It is found through the [`JsonLayer`] of the current subscriber: `None` if that has none, or if
-    /// something between the two hides it, or filters the request's span from it.
+    /// something between the two hides it, or filters the request's span from it. Spans inside of the
+    /// request's may be filtered from it, over a [`Registry`].
     pub fn current() -> Option<Self> {
         let found = Span::current().with_subscriber(|(id, dispatch)| {
             let layer: &JsonLayer = dispatch.downcast_ref()?;
-            layer.core().spans.context(id)
+            let spans = &layer.core().spans;
+            if spans.knows(id) {
+                return spans.context(id);
+            }
+            // One that another layer sees.
+            let registry: &Registry = dispatch.downcast_ref()?;
+            let mut around = registry.span(id)?.scope();
+            around.find_map(|span| spans.context(&span.id()))
         });
         found.flatten()
     }
