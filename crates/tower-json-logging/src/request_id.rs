@@ -26,6 +26,12 @@ pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct RequestId(HeaderValue);
 
+impl Default for RequestId {
+    fn default() -> Self {
+        Self(HeaderValue::from_static("unknown"))
+    }
+}
+
 impl RequestId {
     const LONGEST: usize = 128;
 
@@ -91,7 +97,7 @@ impl Made {
         let digits = self.digits.split_to(Self::DIGITS.min(self.digits.len()));
         // Hexadecimal digits are always a header's value.
         let id = HeaderValue::from_maybe_shared(digits);
-        RequestId(id.unwrap_or(HeaderValue::from_static("unknown")))
+        id.map_or_else(|_| RequestId::default(), RequestId)
     }
 
     fn more(&mut self) -> Bytes {

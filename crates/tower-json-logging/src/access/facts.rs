@@ -1,6 +1,11 @@
 //! What is known of a request and of its end, and how it is written.
 
-use std::{borrow::Cow, fmt, net::IpAddr, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use http::{
     HeaderName, HeaderValue, Method, Uri, Version,
@@ -22,6 +27,7 @@ use crate::{
 };
 
 /// What is known of a request when it begins.
+#[derive(Default)]
 pub(crate) struct Facts {
     pub(crate) method: Method,
     pub(crate) route: Option<Route>,
@@ -94,6 +100,14 @@ impl Text {
 }
 
 impl Facts {
+    /// Lets go of what is a request's.
+    pub(crate) fn clear(&mut self) {
+        self.method = Method::GET;
+        (self.route, self.scheme, self.user_agent) = (None, None, None);
+        (self.path, self.query) = (None, None);
+        self.request_headers.clear();
+    }
+
     /// Where the request went, as well as may be said.
     fn place(&self) -> Option<&str> {
         let route = self.route.as_ref().map(Route::as_str);
@@ -108,6 +122,7 @@ impl Facts {
 /// What is known of a request when it has ended.
 #[derive(Clone, Debug)]
 pub(crate) struct Ended {
+    pub(crate) at: Instant,
     pub(crate) level: Level,
     pub(crate) ending: Ending,
     pub(crate) status: u16,
@@ -163,10 +178,10 @@ pub(crate) fn fact(
     step: &Step,
     fact: Fact,
     context: &RequestContext,
+    facts: &Facts,
     ended: &Ended,
     limits: &Limits,
 ) {
-    let Some(facts) = context.facts() else { return };
     let room = limits.max_value();
     match fact {
         Fact::Event => line.json(step, &line.schema.event),

@@ -195,13 +195,17 @@ impl Observe for JsonLogging {
     fn start(&self, request: &mut RequestHead<'_>) -> LoggedRequest {
         let settings = &self.settings;
         let skipped = settings.skip.as_ref().is_some_and(|skip| skip(request));
-        let facts = (!skipped).then(|| settings.facts(request));
         let headers = request.headers();
         let given = (!settings.ignores_request_ids).then(|| RequestId::of(headers));
         let id = given.flatten().unwrap_or_else(RequestId::make);
         let trace = TraceContext::of(headers);
         let is_grpc = is_grpc(headers);
-        let context = RequestContext::new(id, trace, facts);
+        let context = RequestContext::new(id, trace, |facts| {
+            if !skipped {
+                settings.look(request, facts);
+            }
+            !skipped
+        });
 
         // At ERROR, so that a filter for severe events keeps what they belong to.
         let announced = Announced {
@@ -327,6 +331,7 @@ impl LoggedRequest {
             None => Level::INFO,
         };
         Ended {
+            at: end.ended(),
             level,
             ending: end.ending(),
             status: end.effective_status().as_u16(),

@@ -55,11 +55,13 @@ use crate::{
 #[derive(Clone)]
 pub struct RequestContext(Arc<Inner>);
 
+#[derive(Default)]
 pub(crate) struct Inner {
     id: RequestId,
     trace: Option<TraceContext>,
-    /// `None` if there is to be no line.
-    facts: Option<Facts>,
+    facts: Facts,
+    /// Whether there is to be a line.
+    is_logged: bool,
     /// Whether there is a field, so that most lines take no lock.
     has_fields: AtomicBool,
     fields: Mutex<Vec<(&'static str, Value)>>,
@@ -79,28 +81,27 @@ impl RequestContext {
     /// The most fields that a request takes.
     const MOST_FIELDS: usize = 64;
 
-    pub(crate) fn new(id: RequestId, trace: Option<TraceContext>, facts: Option<Facts>) -> Self {
-        if let Some(mut inner) = SPARE.try_with(take_spare).ok().flatten() {
-            if let Some(place) = Arc::get_mut(&mut inner) {
-                (place.id, place.trace, place.facts) = (id, trace, facts);
-                return Self(inner);
-            }
+    /// A request. `look` notes the facts, and tells whether there is to be a line.
+    pub(crate) fn new(
+        id: RequestId,
+        trace: Option<TraceContext>,
+        look: impl FnOnce(&mut Facts) -> bool,
+    ) -> Self {
+        let spare = SPARE.try_with(take_spare).ok().flatten();
+        let mut inner = spare.unwrap_or_default();
+        // Nobody else has it.
+        if let Some(place) = Arc::get_mut(&mut inner) {
+            (place.id, place.trace) = (id, trace);
+            place.is_logged = look(&mut place.facts);
         }
-        Self(Arc::new(Inner {
-            id,
-            trace,
-            facts,
-            has_fields: AtomicBool::new(false),
-            fields: Mutex::default(),
-            headers: OnceLock::new(),
-        }))
+        Self(inner)
     }
 
     /// Keeps the memory for a later request, unless somebody still looks at it.
     pub(crate) fn recycle(self) {
         let Self(mut inner) = self;
         if let Some(place) = Arc::get_mut(&mut inner) {
-            place.facts = None;
+            place.facts.clear();
             drop(place.headers.take());
             let fields = place.fields.get_mut();
             fields.unwrap_or_else(PoisonError::into_inner).clear();
@@ -176,7 +177,7 @@ impl RequestContext {
     }
 
     pub(crate) fn facts(&self) -> Option<&Facts> {
-        self.0.facts.as_ref()
+        self.0.is_logged.then_some(&self.0.facts)
     }
 
     pub(crate) fn set_response_headers(&self, headers: Headers) {

@@ -2,7 +2,6 @@ use std::{
     collections::HashMap,
     io,
     sync::{Arc, PoisonError, RwLock},
-    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use tracing_core::{Level, Metadata};
@@ -19,6 +18,7 @@ use crate::{
         scratch::Scratch,
         spans::Spans,
         value::Value,
+        wall,
     },
     limit::RateLimit,
     redact::Names,
@@ -159,7 +159,7 @@ impl Core {
         metadata: Option<&'static Metadata<'static>>,
     ) {
         let head = Head {
-            since_epoch: now(),
+            since_epoch: wall::at(ended.at),
             level: ended.level,
             module: MODULE_OF_REQUESTS,
             function: Some("request"),
@@ -218,7 +218,7 @@ impl Core {
             value.unsigned(number);
         }
         let head = Head {
-            since_epoch: now(),
+            since_epoch: wall::now(),
             level: Level::WARN,
             module,
             function: None,
@@ -240,7 +240,7 @@ impl Core {
     ) {
         let level = *metadata.level();
         let head = Head {
-            since_epoch: now(),
+            since_epoch: wall::now(),
             level,
             module: &plan.module_json,
             function,
@@ -257,13 +257,6 @@ impl Core {
 
 /// [`names::TARGET`] as JSON.
 const MODULE_OF_REQUESTS: &[u8] = b"\"http.access\"";
-
-// A clock before 1970 is written as 1970.
-fn now() -> Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-}
 
 #[cfg(test)]
 mod tests {

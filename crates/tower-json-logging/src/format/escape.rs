@@ -114,16 +114,26 @@ const fn may_need_escape(byte: u8) -> bool {
 
 /// Where the first byte is that may need an escape. Eight at a time, as most texts have none.
 fn find(bytes: &[u8]) -> Option<usize> {
-    let (words, rest) = bytes.split_at_checked(bytes.len() / 8 * 8)?;
-    for (at, word) in words.chunks_exact(8).enumerate() {
-        let word = word.try_into().unwrap_or_default();
-        if may_have_special(u64::from_le_bytes(word)) {
-            let found = bytes.iter().skip(at * 8).position(|&b| may_need_escape(b));
-            return found.map(|found| at * 8 + found);
+    let is_plain = |eight: &[u8; 8]| !may_have_special(u64::from_le_bytes(*eight));
+    let mut rest = bytes;
+    while let Some((eight, after)) = rest.split_first_chunk() {
+        if !is_plain(eight) {
+            break;
         }
+        rest = after;
     }
+    // What is left, and some that is looked at twice.
+    let end = match (bytes.last_chunk(), bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(last), ..) => Some(*last),
+        (None, Some(&[a, b, c, d]), Some(&[e, f, g, h])) => Some([a, b, c, d, e, f, g, h]),
+        _ => None,
+    };
+    if rest.len() < 8 && end.is_some_and(|end| is_plain(&end)) {
+        return None;
+    }
+    let plain = bytes.len() - rest.len();
     let found = rest.iter().position(|&byte| may_need_escape(byte));
-    found.map(|found| words.len() + found)
+    found.map(|found| plain + found)
 }
 
 /// Whether one of eight bytes is a control, a quote, a backslash, or no ASCII.

@@ -193,7 +193,7 @@ impl Fields {
         write: impl FnOnce(&mut Vec<u8>) -> bool,
     ) {
         let start = self.bytes.len();
-        self.bytes.extend_from_slice(&key.bytes);
+        key.bytes.write(&mut self.bytes);
         let cut = write(&mut self.bytes);
         let end = self.bytes.len();
         self.push_or_cut(
@@ -228,7 +228,7 @@ impl Fields {
             return self.put_new(key, limits, write);
         };
         let start = self.bytes.len();
-        self.bytes.extend_from_slice(&key.bytes);
+        key.bytes.write(&mut self.bytes);
         let cut = write(&mut self.bytes);
         let freed = self.remove(at);
         let entry = Entry {

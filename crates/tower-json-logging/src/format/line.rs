@@ -44,12 +44,19 @@ pub(crate) fn write(
         schema,
     };
     line.out.push(b'{');
-    let steps = match head.request {
+    let request = head.request;
+    let request = request.and_then(|(context, ended)| Some((context, context.facts()?, ended)));
+    let steps = match request {
         Some(_) => &schema.request_steps,
         None => &schema.steps,
     };
     for step in steps {
         match step.what {
+            What::OfRequest(fact) => {
+                if let Some((context, facts, ended)) = request {
+                    access::fact(&mut line, step, fact, context, facts, ended, limits);
+                }
+            }
             What::Constant => line.json(step, b""),
             What::Slot(slot) => line.slot(step, slot, &head, fields, limits),
             What::Fact(fact) => line.fact(step, fact, &head, limits),
@@ -109,11 +116,8 @@ impl Line<'_> {
                     self.number(step, line);
                 }
             }
-            _ => {
-                if let Some((context, ended)) = head.request {
-                    access::fact(self, step, fact, context, ended, limits);
-                }
-            }
+            // They are steps of their own.
+            _ => {}
         }
     }
 
@@ -180,7 +184,11 @@ impl Line<'_> {
     fn put_if_it_fits(&mut self, step: &Step, value: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
         let before = self.mark();
         self.enter(step.object);
-        self.member(&step.bytes);
+        if self.first {
+            self.member(step.bytes.bytes());
+        } else {
+            step.bytes.write(self.out);
+        }
         self.cut |= value(self.out);
         let fits = self.out.len() <= self.end;
         if !fits {
@@ -230,6 +238,7 @@ impl Line<'_> {
         }
     }
 
+    #[inline]
     fn enter(&mut self, object: Option<usize>) {
         if object != self.open {
             self.change(object);
@@ -237,6 +246,7 @@ impl Line<'_> {
     }
 
     /// Closes the object that is open, and opens another.
+    #[cold]
     fn change(&mut self, object: Option<usize>) {
         if self.open.is_some() {
             self.out.push(b'}');

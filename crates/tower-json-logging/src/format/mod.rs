@@ -7,11 +7,13 @@ mod layer;
 mod limits;
 pub(crate) mod line;
 pub(crate) mod output;
+pub(crate) mod piece;
 pub(crate) mod plan;
 mod scratch;
 pub(crate) mod spans;
 pub(crate) mod timestamp;
 pub(crate) mod value;
+mod wall;
 
 pub use self::{
     layer::JsonLayer,

@@ -25,6 +25,9 @@ pub(crate) fn push(out: &mut Vec<u8>, since_epoch: Duration) {
     out.extend_from_slice(&[a, b, c, d, e, f, b'Z']);
 }
 
+// Not inlined: it would be computed for every line, ahead of the question whether it is needed.
+#[cold]
+#[inline(never)]
 fn second(seconds: u64) -> Second {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days);

@@ -4,6 +4,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use crate::format::piece::Piece;
+
 use super::{Durations, Fact, Fields, Item, Kind, LevelNames, Schema, Slot, When, string};
 
 /// A schema made ready: what is written is bytes already.
@@ -39,13 +41,15 @@ pub(crate) struct Step {
     /// Which of the objects it is in; none at the top.
     pub(crate) object: Option<usize>,
     /// `,"key":`, and the value of what is constant.
-    pub(crate) bytes: Box<[u8]>,
+    pub(crate) bytes: Piece,
     pub(crate) what: What,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     Fact(Fact),
+    /// A fact that only the line of a request says.
+    OfRequest(Fact),
     Slot(Slot),
     Constant,
     Fields,
@@ -77,7 +81,7 @@ impl KeyId {
 pub(crate) struct FieldKey {
     pub(crate) id: KeyId,
     /// `,"key":`
-    pub(crate) bytes: Box<[u8]>,
+    pub(crate) bytes: Piece,
 }
 
 impl Compiled {
@@ -140,7 +144,11 @@ impl Compiled {
             let (bytes, what) = match &item.kind {
                 Kind::Fact(Fact::Truncated, _) => return None,
                 Kind::Fact(fact, key) => {
-                    let what = fact.slot().map_or(What::Fact(*fact), What::Slot);
+                    let what = match fact.slot() {
+                        Some(slot) => What::Slot(slot),
+                        None if fact.is_of_request() => What::OfRequest(*fact),
+                        None => What::Fact(*fact),
+                    };
                     (key_bytes(key), what)
                 }
                 Kind::Constant(key, value, _) => {
@@ -152,7 +160,7 @@ impl Compiled {
             };
             Some(Step {
                 object,
-                bytes: bytes.into_boxed_slice(),
+                bytes: Piece::new(bytes),
                 what,
             })
         };
@@ -244,7 +252,7 @@ impl Compiled {
         };
         FieldKey {
             id: self.intern(&key),
-            bytes: key_bytes(&key).into_boxed_slice(),
+            bytes: Piece::new(key_bytes(&key)),
         }
     }
 
