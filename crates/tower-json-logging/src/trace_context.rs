@@ -1,12 +1,12 @@
+use std::ops::Range;
+
 use http::HeaderMap;
 
 /// Where a request belongs in its caller's trace: a valid `traceparent` of W3C Trace Context.
+///
+/// Its first 55 characters, which say all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TraceContext {
-    trace_id: [u8; 32],
-    parent_id: [u8; 16],
-    flags: [u8; 2],
-}
+pub(crate) struct TraceContext([u8; 55]);
 
 impl TraceContext {
     /// The context that a request came with; `None` without one, or if it is not valid (§3.2).
@@ -22,49 +22,44 @@ impl TraceContext {
         // version "-" trace-id "-" parent-id "-" flags; later versions may go on after another "-".
         let (known, more) = value.split_first_chunk::<55>()?;
         let mut parts = known.split(|&byte| byte == b'-');
-        let version = hex::<2>(parts.next()?)?;
-        let trace_id = hex::<32>(parts.next()?)?;
-        let parent_id = hex::<16>(parts.next()?)?;
-        let flags = hex::<2>(parts.next()?)?;
+        let mut part = |len| parts.next().filter(|part| is_hex(part, len));
+        let version = part(2)?;
+        let [trace_id, parent_id, _] = [part(32)?, part(16)?, part(2)?];
 
-        let ends_right = match &version {
+        let ends_right = match version {
             b"00" => more.is_empty(),
             b"ff" => false,
             _ => more.is_empty() || more.starts_with(b"-"),
         };
         let is_null = |id: &[u8]| id.iter().all(|&digit| digit == b'0');
-        (ends_right && !is_null(&trace_id) && !is_null(&parent_id)).then_some(Self {
-            trace_id,
-            parent_id,
-            flags,
-        })
+        (ends_right && !is_null(trace_id) && !is_null(parent_id)).then_some(Self(*known))
     }
 
     /// 32 hexadecimal digits.
     pub(crate) fn trace_id(&self) -> &str {
-        text(&self.trace_id)
+        self.part(3..35)
     }
 
     /// The caller's span: 16 hexadecimal digits.
     pub(crate) fn span_id(&self) -> &str {
-        text(&self.parent_id)
+        self.part(36..52)
     }
 
     /// 2 hexadecimal digits.
     pub(crate) fn flags(&self) -> &str {
-        text(&self.flags)
+        self.part(53..55)
+    }
+
+    fn part(&self, range: Range<usize>) -> &str {
+        let digits = self.0.get(range).unwrap_or_default();
+        std::str::from_utf8(digits).unwrap_or_default()
     }
 }
 
-/// `N` lower-case hexadecimal digits.
-fn hex<const N: usize>(part: &[u8]) -> Option<[u8; N]> {
-    let digits = <[u8; N]>::try_from(part).ok()?;
+/// Whether it is so many lower-case hexadecimal digits.
+fn is_hex(part: &[u8], digits: usize) -> bool {
     let is_digit = |digit: &u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
-    digits.iter().all(is_digit).then_some(digits)
-}
-
-fn text(digits: &[u8]) -> &str {
-    std::str::from_utf8(digits).unwrap_or_default()
+    part.len() == digits && part.iter().all(is_digit)
 }
 
 #[cfg(test)]

@@ -290,16 +290,14 @@ impl Exchange for LoggedRequest {
                 return names::count_lost(ended.level, names::RATE_LIMITED);
             }
         }
-        match &self.settings.direct {
-            Some(core) => core.write_request(context, &ended),
-            None => {
-                let announced = Announced {
-                    context: context.clone(),
-                    ended: Some(ended.clone()),
-                };
-                announce(announced, || log(context, &ended));
-            }
+        if let Some(core) = &self.settings.direct {
+            return core.write_request(context, &ended);
         }
+        let announced = Announced {
+            context: context.clone(),
+            ended: Some(ended.clone()),
+        };
+        announce(announced, || log(context, &ended));
     }
 
     fn scope<R>(&self, f: impl FnOnce() -> R) -> R {

@@ -130,15 +130,6 @@ impl Core {
         slots.iter().all(|slot| self.schema.has_slot(*slot)) && !self.config.names.searches_texts()
     }
 
-    /// Adds the ids of a request, where nothing says so yet.
-    pub(crate) fn merge_ids(&self, fields: &mut Fields, context: &RequestContext) {
-        for slot in [Slot::RequestId, Slot::TraceId] {
-            if let Some(id) = context.slot(slot) {
-                fields.put_text_if_free(slot, id);
-            }
-        }
-    }
-
     /// Writes the line of a request that is in no span.
     pub(crate) fn write_request(&self, context: &RequestContext, ended: &Ended) {
         let mut scratch = Scratch::take();

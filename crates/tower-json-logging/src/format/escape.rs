@@ -114,21 +114,21 @@ const fn may_need_escape(byte: u8) -> bool {
 
 /// Where the first byte is that may need an escape. Eight at a time, as most texts have none.
 fn find(bytes: &[u8]) -> Option<usize> {
-    let is_plain = |eight: &[u8; 8]| !may_have_special(u64::from_le_bytes(*eight));
     let mut rest = bytes;
     while let Some((eight, after)) = rest.split_first_chunk() {
-        if !is_plain(eight) {
+        if may_have_special(u64::from_le_bytes(*eight)) {
             break;
         }
         rest = after;
     }
     // What is left, and some that is looked at twice.
+    let half = |four: &[u8; 4]| u64::from(u32::from_le_bytes(*four));
     let end = match (bytes.last_chunk(), bytes.first_chunk(), bytes.last_chunk()) {
-        (Some(last), ..) => Some(*last),
-        (None, Some(&[a, b, c, d]), Some(&[e, f, g, h])) => Some([a, b, c, d, e, f, g, h]),
+        (Some(eight), ..) => Some(u64::from_le_bytes(*eight)),
+        (None, Some(first), Some(last)) => Some(half(first) | (half(last) << 32)),
         _ => None,
     };
-    if rest.len() < 8 && end.is_some_and(|end| is_plain(&end)) {
+    if rest.len() < 8 && end.is_some_and(|end| !may_have_special(end)) {
         return None;
     }
     let plain = bytes.len() - rest.len();

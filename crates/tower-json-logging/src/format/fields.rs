@@ -1,6 +1,7 @@
 use std::ops::Range;
 
 use crate::{
+    context::RequestContext,
     format::{Limits, line::quoted},
     schema::{FieldKey, KeyId, Slot},
 };
@@ -141,12 +142,16 @@ impl Fields {
         }
     }
 
-    /// Fills a slot, unless it is, with a text that needs no escaping.
-    pub(crate) fn put_text_if_free(&mut self, slot: Slot, text: &str) {
-        let start = self.slot_bytes.len();
-        if let Some(place @ None) = self.slots.get_mut(slot as usize) {
-            quoted(&mut self.slot_bytes, text);
-            *place = Some(SlotValue::new(start..self.slot_bytes.len(), false));
+    /// Adds the ids of a request, where nothing says so yet.
+    pub(crate) fn merge_ids(&mut self, context: &RequestContext) {
+        for slot in [Slot::RequestId, Slot::TraceId] {
+            if let (Some(id), Some(place @ None)) =
+                (context.slot(slot), self.slots.get_mut(slot as usize))
+            {
+                let start = self.slot_bytes.len();
+                quoted(&mut self.slot_bytes, id);
+                *place = Some(SlotValue::new(start..self.slot_bytes.len(), false));
+            }
         }
     }
 

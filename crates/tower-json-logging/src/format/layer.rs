@@ -330,7 +330,7 @@ where
             if let Some(context) = &open.context {
                 self.core.merge_context(fields, context);
                 if ended.is_none() && open.fields.is_none() {
-                    self.core.merge_ids(fields, context);
+                    fields.merge_ids(context);
                 }
             }
             if let Some(outer) = &open.fields {

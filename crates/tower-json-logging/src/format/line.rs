@@ -6,7 +6,7 @@ use crate::{
     access::{self, Ended},
     context::RequestContext,
     format::{Limits, escape, fields::Fields, timestamp},
-    schema::{Compiled, Fact, Slot, Step, What},
+    schema::{Compiled, Fact, Object, Slot, Step, What},
 };
 
 /// What a line says beside its fields.
@@ -39,13 +39,14 @@ pub(crate) fn write(
         out,
         end: limits.max_line().saturating_sub(closing),
         cut: fields.is_cut(),
-        open: None,
+        open: Object::NONE,
         first: true,
         schema,
     };
     line.out.push(b'{');
-    let request = head.request;
-    let request = request.and_then(|(context, ended)| Some((context, context.facts()?, ended)));
+    let request = head
+        .request
+        .and_then(|(context, ended)| Some((context, context.facts()?, ended)));
     let steps = match request {
         Some(_) => &schema.request_steps,
         None => &schema.steps,
@@ -72,7 +73,7 @@ pub(crate) struct Line<'a> {
     end: usize,
     cut: bool,
     /// The object that is open.
-    open: Option<usize>,
+    open: Object,
     /// Whether what comes next is the first of its object.
     first: bool,
     pub(crate) schema: &'a Compiled,
@@ -82,7 +83,7 @@ pub(crate) struct Line<'a> {
 #[derive(Clone, Copy)]
 struct Mark {
     len: usize,
-    open: Option<usize>,
+    open: Object,
     first: bool,
 }
 
@@ -183,9 +184,8 @@ impl Line<'_> {
 
     fn put_if_it_fits(&mut self, step: &Step, value: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
         let before = self.mark();
-        self.enter(step.object);
-        if self.first {
-            self.member(step.bytes.bytes());
+        if self.first || step.object != self.open {
+            self.begin(step);
         } else {
             step.bytes.write(self.out);
         }
@@ -197,7 +197,14 @@ impl Line<'_> {
         fits
     }
 
-    const fn mark(&self) -> Mark {
+    /// Writes a key that is the first of its object.
+    #[cold]
+    fn begin(&mut self, step: &Step) {
+        self.enter(step.object);
+        self.member(step.bytes.bytes());
+    }
+
+    fn mark(&self) -> Mark {
         Mark {
             len: self.out.len(),
             open: self.open,
@@ -213,7 +220,7 @@ impl Line<'_> {
     }
 
     /// The program's own fields, all at once if they fit.
-    fn fields(&mut self, object: Option<usize>, fields: &Fields) {
+    fn fields(&mut self, object: Object, fields: &Fields) {
         let all = fields.all();
         if all.bytes.is_empty() {
             return;
@@ -238,22 +245,17 @@ impl Line<'_> {
         }
     }
 
-    #[inline]
-    fn enter(&mut self, object: Option<usize>) {
-        if object != self.open {
-            self.change(object);
-        }
-    }
-
     /// Closes the object that is open, and opens another.
-    #[cold]
-    fn change(&mut self, object: Option<usize>) {
-        if self.open.is_some() {
+    fn enter(&mut self, object: Object) {
+        if object == self.open {
+            return;
+        }
+        if self.open != Object::NONE {
             self.out.push(b'}');
             self.first = false;
         }
         self.open = object;
-        if let Some(name) = object.and_then(|object| self.schema.objects.get(object)) {
+        if let Some(name) = self.schema.object(object) {
             self.member(name);
             self.first = true;
         }
@@ -268,7 +270,7 @@ impl Line<'_> {
     }
 
     fn finish(&mut self) {
-        self.enter(None);
+        self.enter(Object::NONE);
         if self.cut && !self.schema.truncated.is_empty() {
             self.member(&self.schema.truncated);
         }

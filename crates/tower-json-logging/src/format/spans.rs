@@ -37,7 +37,11 @@ pub(crate) struct Spans {
 #[derive(Debug, Default)]
 struct Stripe {
     open: HashMap<u64, Open, BuildHasherDefault<IdHasher>>,
-    /// Of spans that are closed. Boxed, so that little is moved.
+    /// Of spans that are closed.
+    #[expect(
+        clippy::vec_box,
+        reason = "they go to a span and come back: that moves a pointer"
+    )]
     spare: Vec<Box<Fields>>,
 }
 

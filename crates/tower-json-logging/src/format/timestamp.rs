@@ -21,8 +21,8 @@ pub(crate) fn push(out: &mut Vec<u8>, since_epoch: Duration) {
         LAST.set((time.as_secs(), text));
     }
     out.extend_from_slice(&text);
-    let [a, b, c, d, e, f] = digits(u64::from(time.subsec_micros()));
-    out.extend_from_slice(&[a, b, c, d, e, f, b'Z']);
+    out.extend_from_slice(&digits::<6>(time.subsec_micros().into()));
+    out.push(b'Z');
 }
 
 // Not inlined: it would be computed for every line, ahead of the question whether it is needed.

@@ -16,7 +16,7 @@ pub(crate) struct Compiled {
     /// Of the lines of requests.
     pub(crate) request_steps: Box<[Step]>,
     /// `,"name":{` of each object.
-    pub(crate) objects: Box<[Box<[u8]>]>,
+    objects: Box<[Box<[u8]>]>,
     /// `,"key":true`; empty if it is not to be said.
     pub(crate) truncated: Box<[u8]>,
     pub(crate) level_names: LevelNames,
@@ -35,11 +35,22 @@ pub(crate) struct Compiled {
     keys: Mutex<HashMap<Box<str>, KeyId>>,
 }
 
+/// Which of the objects something is in, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Object(u16);
+
+impl Object {
+    pub(crate) const NONE: Self = Self(u16::MAX);
+
+    fn new(at: usize) -> Self {
+        u16::try_from(at).map_or(Self::NONE, Self)
+    }
+}
+
 /// What is written next.
 #[derive(Debug)]
 pub(crate) struct Step {
-    /// Which of the objects it is in; none at the top.
-    pub(crate) object: Option<usize>,
+    pub(crate) object: Object,
     /// `,"key":`, and the value of what is constant.
     pub(crate) bytes: Piece,
     pub(crate) what: What,
@@ -141,6 +152,7 @@ impl Compiled {
             let object = item.object.as_ref();
             let object =
                 object.and_then(|object| objects.iter().position(|other| *other == object));
+            let object = object.map_or(Object::NONE, Object::new);
             let (bytes, what) = match &item.kind {
                 Kind::Fact(Fact::Truncated, _) => return None,
                 Kind::Fact(fact, key) => {
@@ -203,6 +215,11 @@ impl Compiled {
             compiled.first_free_of_requests = KeyId(id + 1);
         }
         compiled
+    }
+
+    /// `,"name":{` of an object.
+    pub(crate) fn object(&self, Object(at): Object) -> Option<&[u8]> {
+        self.objects.get(usize::from(at)).map(AsRef::as_ref)
     }
 
     /// Whether fields of the program's own have a place.

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 pub use self::fact::Fact;
 pub(crate) use self::{
-    compiled::{Compiled, FieldKey, KeyId, Step, What},
+    compiled::{Compiled, FieldKey, KeyId, Object, Step, What},
     fact::Slot,
 };
 
