@@ -13,18 +13,20 @@ use crate::{
     service::{self, ScrapeMetrics},
 };
 
-/// What the exporter says of itself: of scrapes, of what was not taken as it was, of collectors, and of the
-/// health that it is asked for.
+/// What the exporter says of itself: of scrapes, of what was not taken as it was, of collectors, of the
+/// health that it is asked for, and with the feature `sinks` of sinks.
 ///
 /// For documents and dashboards: an exporter knows them itself.
 pub fn specs() -> Vec<Spec> {
     let specs = service::specs().into_iter();
-    specs
+    let specs = specs
         .chain(registry::specs())
         .chain(collect::specs())
         .chain(health::specs())
-        .chain(admin::specs())
-        .collect()
+        .chain(admin::specs());
+    #[cfg(feature = "sinks")]
+    let specs = specs.chain(crate::sink::specs());
+    specs.collect()
 }
 
 /// A handle to what was recorded. Clones are of the same registry.
@@ -118,6 +120,40 @@ impl Exporter {
             .into_iter()
             .map(str::to_owned)
             .collect()
+    }
+
+    /// Sends the series to where they are not scraped, at intervals: to none yet.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use tower_metrics_exporter::{Exporter, MemorySink};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let exporter = Exporter::builder().build()?;
+    /// let sinks = exporter
+    ///     .sinks()
+    ///     .interval(Duration::from_secs(10))
+    ///     .sink(MemorySink::new())
+    ///     .start()?;
+    /// // … and before the program ends:
+    /// let report = sinks.shutdown(Duration::from_secs(5)).await;
+    /// assert!(report.is_complete(), "{report:?}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "sinks")]
+    pub fn sinks(&self) -> crate::Sinks {
+        crate::Sinks::new(self.clone())
+    }
+
+    /// The present state of all series, for sinks.
+    #[cfg(feature = "sinks")]
+    pub(crate) fn frame(&self, at: crate::format::UnixMillis) -> crate::sink::Frame {
+        let mut frame = crate::sink::Frame::new(at);
+        self.drive(&Filter::default(), &mut frame);
+        frame
     }
 
     fn drive(&self, filter: &Filter, out: &mut impl Encode) {

@@ -83,6 +83,14 @@
 //! scrape, what is asked answered, what waits flushed, by a deadline, and a [report](ShutdownReport) of what did not
 //! make it.
 //!
+//! # Sinks
+//!
+//! Where nobody scrapes, [`Exporter::sinks`] sends the same series, those of collectors included, to any number
+//! of places at once, with one reading for all of them: `RemoteWrite` to Prometheus and what speaks its
+//! protocol, `Pushgateway` for jobs that end, `MemorySink` for tests. What cannot be sent is tried again with
+//! growing pauses and waits in a buffer of bounded size; what is lost is counted. One handle owns all tasks,
+//! and its `shutdown` sends everything once more, by a deadline, and reports what did not make it.
+//!
 //! # Other registries
 //!
 //! [`MetricsService::new`] takes any [`Source`]: with a feature each, `metrics-exporter-prometheus`'s
@@ -103,6 +111,9 @@
 //! | `health` | [`HealthHandle`], [`Operations`] |
 //! | `tonic` | health over `grpc.health.v1` |
 //! | `admin`, `admin-tls` | [`AdminService`] and [`AdminServer`], and TLS for it |
+//! | `sinks` | `Sinks`, `MemorySink` |
+//! | `remote-write`, `pushgateway` | these sinks, over HTTP |
+//! | `rustls` | TLS for sinks, with the provider that the application chooses |
 //! | `process` | [`ProcessCollector`], on Linux |
 //! | `tracing` | [exemplars from spans](ExporterBuilder::exemplars_from_spans) |
 //! | `metrics-exporter-prometheus`, `prometheus`, `prometheus-client` | these registries as a [`Source`] |
@@ -126,6 +137,8 @@ mod panic;
 mod recorder;
 mod registry;
 mod service;
+#[cfg(feature = "sinks")]
+mod sink;
 mod snapshot;
 mod source;
 #[cfg(feature = "tracing")]
@@ -152,6 +165,14 @@ pub use self::health::{
 pub use self::health::{GrpcHealth, GrpcHealthStream};
 #[cfg(feature = "health")]
 pub use self::operations::{FlushReport, Operations, OperationsBuilder, ShutdownReport};
+#[cfg(feature = "_http")]
+pub use self::sink::HttpClient;
+#[cfg(feature = "pushgateway")]
+pub use self::sink::Pushgateway;
+#[cfg(feature = "remote-write")]
+pub use self::sink::RemoteWrite;
+#[cfg(feature = "sinks")]
+pub use self::sink::{MemorySink, Sink, SinkError, SinkReport, Sinks, SinksHandle, SinksReport};
 #[cfg(feature = "tracing")]
 pub use self::span_exemplars::SpanExemplarsLayer;
 pub use self::{

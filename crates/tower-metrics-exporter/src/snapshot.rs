@@ -50,6 +50,18 @@ impl Snapshot {
         self.series.iter()
     }
 
+    /// The value of one series, by its name and its labels as they are on the page, in any order.
+    pub fn get(&self, name: &str, labels: &[(&str, &str)]) -> Option<&Value> {
+        let has = |series: &SeriesSnapshot| {
+            let mut own = series.labels.iter();
+            series.name == name
+                && series.labels.len() == labels.len()
+                && own.all(|(name, value)| labels.contains(&(name, value)))
+        };
+        let found = self.series.iter().find(|series| has(series))?;
+        Some(&found.value)
+    }
+
     fn push(&mut self, labels: &Labels, value: Value) {
         let labels = labels.pairs();
         let labels = labels.map(|(name, value)| (name.to_owned(), value.into_owned()));

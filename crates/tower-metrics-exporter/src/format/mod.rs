@@ -12,6 +12,8 @@ pub(crate) use labels::{LabelError, Labels, MAX_LABEL_VALUE, valid_name};
 pub(crate) use number::Number;
 use number::push_le;
 pub(crate) use protobuf::Protobuf;
+#[cfg(feature = "remote-write")]
+pub(crate) use protobuf::Writer;
 pub(crate) use text::Text;
 
 /// An exposition format.
@@ -142,6 +144,12 @@ impl Bounds {
     /// Each as the end of a bucket's labels, from the value of `le` on, `"} ` included; `+Inf` at the end.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
         self.texts.iter().map(|text| &**text)
+    }
+
+    /// Each as the value of `le`; `+Inf` at the end.
+    #[cfg(feature = "remote-write")]
+    pub(crate) fn le(&self) -> impl Iterator<Item = &str> {
+        self.texts().map(|text| text.trim_end_matches("\"} "))
     }
 
     /// How many buckets there are, that of `+Inf` included.

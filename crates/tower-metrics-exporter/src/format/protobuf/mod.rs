@@ -3,7 +3,8 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-use self::wire::{Open, Writer};
+use self::wire::Open;
+pub(crate) use self::wire::Writer;
 use super::{
     Encode, Exemplar, FamilyKind, Head, HistogramView, Labels, NativeView, Number, UnixMillis,
 };

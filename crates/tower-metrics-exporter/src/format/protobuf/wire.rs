@@ -2,47 +2,47 @@
 
 /// Appends to a page.
 #[derive(Debug)]
-pub(super) struct Writer<'a> {
+pub(crate) struct Writer<'a> {
     page: &'a mut Vec<u8>,
 }
 
 /// A message whose length is not known yet.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Open {
+pub(crate) struct Open {
     start: usize,
     /// So many bytes are kept free for the length before it.
     room: usize,
 }
 
 impl<'a> Writer<'a> {
-    pub(super) const fn new(page: &'a mut Vec<u8>) -> Self {
+    pub(crate) const fn new(page: &'a mut Vec<u8>) -> Self {
         Self { page }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.page.len()
     }
 
     /// As if the message had never begun.
-    pub(super) fn take_back(&mut self, Open { start, room }: Open) {
+    pub(crate) fn take_back(&mut self, Open { start, room }: Open) {
         self.page.truncate(start.saturating_sub(room));
     }
 
     /// The beginning of a message without a field, as in a stream of them.
-    pub(super) fn delimited(&mut self) -> Open {
+    pub(crate) fn delimited(&mut self) -> Open {
         self.open(&[0])
     }
 
     /// The beginning of a message of less than 128 bytes, most likely.
     #[inline]
-    pub(super) fn begin(&mut self, field: u32) -> Open {
+    pub(crate) fn begin(&mut self, field: u32) -> Open {
         self.tag(field, WireType::Delimited);
         self.open(&[0])
     }
 
     /// The beginning of a message of 128 bytes to 16 KiB, most likely.
     #[inline]
-    pub(super) fn begin_long(&mut self, field: u32) -> Open {
+    pub(crate) fn begin_long(&mut self, field: u32) -> Open {
         self.tag(field, WireType::Delimited);
         self.open(&[0, 0])
     }
@@ -56,7 +56,7 @@ impl<'a> Writer<'a> {
     }
 
     #[inline]
-    pub(super) fn end(&mut self, Open { start, room }: Open) {
+    pub(crate) fn end(&mut self, Open { start, room }: Open) {
         let length = self.page.len().saturating_sub(start);
         let (varint, used) = varint(length as u64);
         let length = varint.get(..used).unwrap_or_default();
@@ -70,7 +70,7 @@ impl<'a> Writer<'a> {
 
     /// A message of two strings.
     #[inline]
-    pub(super) fn strings(
+    pub(crate) fn strings(
         &mut self,
         field: u32,
         (one, first): (u32, &str),
@@ -101,7 +101,7 @@ impl<'a> Writer<'a> {
 
     /// A message of a whole number and a float.
     #[inline]
-    pub(super) fn numbers(
+    pub(crate) fn numbers(
         &mut self,
         field: u32,
         (one, whole): (u32, u64),
@@ -142,24 +142,31 @@ impl<'a> Writer<'a> {
     }
 
     #[inline]
-    pub(super) fn unsigned(&mut self, field: u32, value: u64) {
+    pub(crate) fn unsigned(&mut self, field: u32, value: u64) {
         self.tag(field, WireType::Varint);
         self.varint(value);
     }
 
     /// `sint32` and `sint64`.
-    pub(super) fn zigzag(&mut self, field: u32, value: i64) {
+    pub(crate) fn zigzag(&mut self, field: u32, value: i64) {
         #[expect(clippy::cast_sign_loss, reason = "the sign is the lowest bit now")]
         self.unsigned(field, ((value << 1) ^ (value >> 63)) as u64);
     }
 
     #[inline]
-    pub(super) fn double(&mut self, field: u32, value: f64) {
+    pub(crate) fn double(&mut self, field: u32, value: f64) {
         self.tag(field, WireType::Fixed64);
         self.page.extend_from_slice(&bits(value));
     }
 
-    pub(super) fn string(&mut self, field: u32, value: &str) {
+    /// Also of a NaN that means something.
+    #[cfg(feature = "remote-write")]
+    pub(crate) fn exact_double(&mut self, field: u32, value: f64) {
+        self.tag(field, WireType::Fixed64);
+        self.page.extend_from_slice(&value.to_le_bytes());
+    }
+
+    pub(crate) fn string(&mut self, field: u32, value: &str) {
         self.tag(field, WireType::Delimited);
         self.varint(value.len() as u64);
         self.page.extend_from_slice(value.as_bytes());
@@ -189,7 +196,7 @@ fn bits(value: f64) -> [u8; 8] {
 
 /// Seven bits a byte, the least first; and how many bytes of it are used.
 #[inline]
-pub(super) fn varint(mut value: u64) -> ([u8; 10], usize) {
+pub(crate) fn varint(mut value: u64) -> ([u8; 10], usize) {
     let mut bytes = [0; 10];
     let mut used = 0;
     for byte in &mut bytes {

@@ -1,0 +1,379 @@
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    runtime::Handle,
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep, timeout, timeout_at},
+};
+
+use super::{
+    Encoder, Payload, Sender, Sent, Sink, SinkError,
+    backoff::Backoff,
+    failure::{Failure, Retry},
+    metrics::{Loss, SinkMetrics},
+    queue::Queue,
+};
+use crate::{Exporter, format::UnixMillis};
+
+/// Sends all series to any number of [`Sink`]s, again and again: see [`Exporter::sinks`].
+///
+/// Every interval the series are read once, collectors included, and each sink gets the same: the numbers
+/// agree with each other, and with a page of that moment. A sink that is slow or gone holds up neither the
+/// others nor the service. What it cannot send waits, as far as there is room, and is tried again with
+/// growing pauses; what is lost is counted by `exporter_sink_lost_points_total{sink,reason}`.
+#[must_use = "sinks do nothing until `start`"]
+#[derive(Debug)]
+pub struct Sinks {
+    exporter: Exporter,
+    interval: Duration,
+    all: Vec<Sink>,
+}
+
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(15);
+
+impl Sinks {
+    pub(crate) const fn new(exporter: Exporter) -> Self {
+        Self {
+            exporter,
+            interval: DEFAULT_INTERVAL,
+            all: Vec::new(),
+        }
+    }
+
+    /// Sets how often series are sent: every 15 seconds unless set. The first time is somewhere in the first
+    /// interval, so that instances that start together do not send together.
+    pub const fn interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
+    }
+
+    /// Adds a sink. Of several of one kind, all but the first have a number in the label `sink`.
+    pub fn sink(mut self, sink: impl Into<Sink>) -> Self {
+        self.all.push(sink.into());
+        self
+    }
+
+    /// Starts sending, on the present tokio runtime, until the handle is [shut down](SinksHandle::shutdown)
+    /// or dropped.
+    ///
+    /// # Errors
+    ///
+    /// Outside of a runtime, if the interval is zero, or if a sink can never work as it is.
+    pub fn start(self) -> Result<SinksHandle, SinkError> {
+        let Self {
+            exporter,
+            interval,
+            all,
+        } = self;
+        let runtime = Handle::try_current().map_err(|_| {
+            SinkError::new("there is no tokio runtime: start the sinks inside of one")
+        })?;
+        if interval.is_zero() {
+            return Err(SinkError::new(
+                "the interval of the sinks is zero: give one of a second or more",
+            ));
+        }
+        for sink in &all {
+            sink.sender.check()?;
+        }
+        let (stop, stopping) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        let mut lanes = Vec::new();
+        let mut encoders = Vec::new();
+        let mut names = HashSet::new();
+        for sink in all {
+            let name = unique(&mut names, sink.name);
+            let lane = Arc::new(Lane {
+                metrics: SinkMetrics::new(&exporter.recorder(), &name),
+                name,
+                queue: Queue::new(sink.keeps, sink.buffer),
+                error: Mutex::default(),
+            });
+            encoders.push((Arc::clone(&lane), sink.encoder));
+            let worker = Worker {
+                lane: Arc::clone(&lane),
+                sender: sink.sender,
+                timeout: sink.timeout,
+                stopping: stopping.clone(),
+            };
+            tasks.spawn_on(worker.run(), &runtime);
+            lanes.push(lane);
+        }
+        let reader = Reader {
+            exporter,
+            encoders,
+            last: UnixMillis(0),
+        };
+        tasks.spawn_on(read_on(reader, lanes.clone(), interval, stopping), &runtime);
+        Ok(SinksHandle { stop, tasks, lanes })
+    }
+}
+
+/// Sinks at work. Dropping it ends them at once.
+#[must_use = "dropping it ends the sinks"]
+pub struct SinksHandle {
+    stop: watch::Sender<bool>,
+    /// They end with it.
+    tasks: JoinSet<()>,
+    lanes: Vec<Arc<Lane>>,
+}
+
+impl SinksHandle {
+    /// Sends everything once more, and what waits, ends all tasks within the deadline, and tells what did
+    /// not make it.
+    pub async fn shutdown(mut self, deadline: Duration) -> SinksReport {
+        let deadline = Instant::now() + deadline;
+        self.stop.send_replace(true);
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        let in_time = timeout_at(deadline, all).await.is_ok();
+        self.tasks.shutdown().await;
+        let sinks = self.lanes.iter().map(|lane| lane.report(in_time));
+        SinksReport {
+            sinks: sinks.collect(),
+        }
+    }
+}
+
+impl fmt::Debug for SinksHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.lanes.iter().map(|lane| &lane.name);
+        f.debug_list().entries(names).finish()
+    }
+}
+
+/// What a [shutdown](SinksHandle::shutdown) left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SinksReport {
+    /// One for each sink, in the order in which they were added.
+    pub sinks: Vec<SinkReport>,
+}
+
+impl SinksReport {
+    /// Whether everything was sent.
+    pub fn is_complete(&self) -> bool {
+        self.sinks.iter().all(SinkReport::is_complete)
+    }
+}
+
+/// What a sink left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SinkReport {
+    /// The value of the label `sink`.
+    pub name: String,
+    /// Samples that were to be sent, and were not.
+    pub unsent: u64,
+    /// Whether the deadline came first: what was recorded last may not even have been read.
+    pub is_late: bool,
+    /// What failed the last time, if nothing was sent since.
+    pub error: Option<String>,
+}
+
+impl SinkReport {
+    /// Whether everything was sent.
+    pub const fn is_complete(&self) -> bool {
+        self.unsent == 0 && !self.is_late && self.error.is_none()
+    }
+}
+
+/// What those have in common that read series, and those that send them.
+#[derive(Debug)]
+struct Lane {
+    name: String,
+    queue: Queue,
+    metrics: SinkMetrics,
+    /// The last failure, if nothing was sent since.
+    error: Mutex<Option<String>>,
+}
+
+impl Lane {
+    fn fill(&self, payloads: Vec<Payload>) {
+        let lost = self.queue.push(payloads);
+        self.metrics.lost(Loss::BufferFull, lost);
+        self.metrics.waiting(self.queue.bytes());
+    }
+
+    fn report(&self, in_time: bool) -> SinkReport {
+        let unsent = self.queue.left();
+        self.metrics.lost(Loss::Shutdown, unsent);
+        SinkReport {
+            name: self.name.clone(),
+            unsent,
+            is_late: !in_time && !self.queue.is_done(),
+            error: self.error().take(),
+        }
+    }
+
+    fn error(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sent(&self, payload: &Payload, sent: Sent) {
+        let rejected = sent.rejected.min(payload.points);
+        self.metrics.sent(payload.points - rejected);
+        self.metrics.lost(Loss::Rejected, rejected);
+        if self.error().take().is_some() {
+            tracing::info!(sink = self.name, "metrics are delivered again");
+        }
+    }
+
+    fn failed(&self, failure: Failure) {
+        self.metrics.failed(failure.reason);
+        // Once until it is over, or becomes another.
+        let error = failure.text;
+        let before = self.error().replace(error.clone());
+        if before.as_ref() != Some(&error) {
+            let will_retry = failure.retry != Retry::Never;
+            tracing::warn!(
+                sink = self.name,
+                error,
+                will_retry,
+                "metrics are not delivered"
+            );
+        }
+    }
+}
+
+/// Reads series for all sinks.
+struct Reader {
+    exporter: Exporter,
+    encoders: Vec<(Arc<Lane>, Box<dyn Encoder>)>,
+    last: UnixMillis,
+}
+
+impl Reader {
+    fn read(&mut self) {
+        // Even if the system's clock went back: samples of one series are in order.
+        let now = UnixMillis::now().0.max(self.last.0.saturating_add(1));
+        self.last = UnixMillis(now);
+        let frame = Arc::new(self.exporter.frame(self.last));
+        for (lane, encoder) in &mut self.encoders {
+            lane.fill(encoder.encode(&frame));
+        }
+    }
+}
+
+async fn read_on(
+    reader: Reader,
+    lanes: Vec<Arc<Lane>>,
+    interval: Duration,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let reader = Arc::new(Mutex::new(reader));
+    let mut due = Instant::now() + Backoff::new().splay(interval);
+    loop {
+        // An error says that the handle is gone, and this task with it.
+        let stops = timeout_at(due, stopping.wait_for(|stops| *stops))
+            .await
+            .is_ok();
+        let reader = Arc::clone(&reader);
+        // Collectors may wait, and many series take their time.
+        let read = tokio::task::spawn_blocking(move || {
+            reader.lock().unwrap_or_else(PoisonError::into_inner).read();
+        });
+        if read.await.is_err() {
+            tracing::error!("series could not be read for the sinks: a panic");
+        }
+        if stops {
+            break;
+        }
+        // What was missed is not made up for.
+        let now = Instant::now();
+        while due <= now {
+            due += interval;
+        }
+    }
+    for lane in lanes {
+        lane.queue.close();
+    }
+}
+
+/// Sends what is read for one sink.
+struct Worker {
+    lane: Arc<Lane>,
+    sender: Box<dyn Sender>,
+    timeout: Duration,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Worker {
+    async fn run(mut self) {
+        let mut backoff = Backoff::new();
+        while let Some(payload) = self.lane.queue.next().await {
+            self.lane.metrics.waiting(self.lane.queue.bytes());
+            while let Err(retry) = self.attempt(&payload).await {
+                let asked = match retry {
+                    Retry::Never => {
+                        self.lane.metrics.lost(Loss::Rejected, payload.points);
+                        break;
+                    }
+                    Retry::Later => None,
+                    Retry::After(asked) => Some(asked),
+                };
+                let pause = backoff.next(asked);
+                self.pause(pause, asked.is_some()).await;
+                if self.lane.queue.is_superseded() {
+                    break;
+                }
+            }
+            backoff.reset();
+            self.lane.queue.done();
+        }
+        self.close().await;
+    }
+
+    async fn attempt(&mut self, payload: &Payload) -> Result<(), Retry> {
+        let start = Instant::now();
+        let sent = timeout(self.timeout, self.sender.send(payload)).await;
+        let took = Instant::now().saturating_duration_since(start);
+        self.lane.metrics.took(took);
+        match sent.unwrap_or_else(|_| Err(Failure::timeout(self.timeout))) {
+            Ok(sent) => {
+                self.lane.sent(payload, sent);
+                Ok(())
+            }
+            Err(failure) => {
+                let retry = failure.retry;
+                self.lane.failed(failure);
+                Err(retry)
+            }
+        }
+    }
+
+    /// Waits, but not when it is time to stop, unless the server asked for it.
+    async fn pause(&mut self, pause: Duration, is_asked: bool) {
+        /// Between attempts when it is time to stop.
+        const SHORTEST: Duration = Duration::from_millis(100);
+        if is_asked || *self.stopping.borrow() {
+            let pause = if is_asked { pause } else { pause.min(SHORTEST) };
+            return sleep(pause).await;
+        }
+        // Whether the time is over or it is time to stop, the next attempt is due.
+        let stops = self.stopping.wait_for(|stops| *stops);
+        drop(timeout(pause, stops).await);
+    }
+
+    async fn close(&mut self) {
+        let closed = timeout(self.timeout, self.sender.close()).await;
+        if let Err(failure) = closed.unwrap_or_else(|_| Err(Failure::timeout(self.timeout))) {
+            self.lane.failed(failure);
+        }
+    }
+}
+
+fn unique(names: &mut HashSet<String>, name: &str) -> String {
+    let numbered = (2..).map(|number: u64| format!("{name}_{number}"));
+    let mut candidates = std::iter::once(name.to_owned()).chain(numbered);
+    let free = candidates.find(|candidate| names.insert(candidate.clone()));
+    free.unwrap_or_default()
+}

@@ -1,0 +1,458 @@
+//! HTTP, as several sinks speak it.
+
+use std::{
+    error::Error,
+    fmt,
+    future::Future,
+    path::PathBuf,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri,
+    header::{AUTHORIZATION, RETRY_AFTER, USER_AGENT},
+};
+use http_body::Body;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use tower_service::Service;
+
+use super::{
+    SinkError,
+    failure::{Failure, Reason, Retry, chain},
+};
+
+type BoxError = Box<dyn Error + Send + Sync>;
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Bytes>, BoxError>> + Send>>;
+
+/// What sinks send HTTP requests with.
+///
+/// The default speaks plain HTTP. TLS needs the feature `rustls` and `HttpClient::rustls`, or a
+/// [service](Self::from_service) of one's own.
+#[derive(Clone)]
+pub struct HttpClient {
+    call: Arc<dyn Fn(Request<Full<Bytes>>) -> Answer + Send + Sync>,
+    has_tls: bool,
+}
+
+/// More of an answer is not read.
+const LONGEST_ANSWER: usize = 64 * 1024;
+
+impl HttpClient {
+    /// Plain HTTP/1.1.
+    pub fn plain() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Self {
+            has_tls: false,
+            ..Self::from_service(builder().build::<_, Full<Bytes>>(connector))
+        }
+    }
+
+    /// HTTP/1.1, and HTTP/2 where the server offers it, over TLS for `https`: with the provider and the
+    /// certificates of this configuration.
+    ///
+    /// # Panics
+    ///
+    /// If the configuration has ALPN protocols: they are set here.
+    #[cfg(feature = "rustls")]
+    pub fn rustls(config: rustls::ClientConfig) -> Self {
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(config)
+            .https_or_http()
+            .enable_http1()
+            .build();
+        Self::from_service(builder().build::<_, Full<Bytes>>(connector))
+    }
+
+    /// Any client that is a `tower::Service`, cloned for each request.
+    pub fn from_service<S, B>(service: S) -> Self
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S::Future: Send,
+        S::Error: Into<BoxError>,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self {
+            call: Arc::new(move |request| {
+                let mut service = service.clone();
+                Box::pin(async move {
+                    std::future::poll_fn(|cx| service.poll_ready(cx))
+                        .await
+                        .map_err(Into::into)?;
+                    let response = service.call(request).await.map_err(Into::into)?;
+                    let (parts, body) = response.into_parts();
+                    let body = Limited::new(body, LONGEST_ANSWER).collect().await?;
+                    Ok(Response::from_parts(parts, body.to_bytes()))
+                })
+            }),
+            has_tls: true,
+        }
+    }
+}
+
+fn builder() -> hyper_util::client::legacy::Builder {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(Duration::from_secs(90))
+        .pool_max_idle_per_host(1);
+    builder
+}
+
+impl Default for HttpClient {
+    fn default() -> Self {
+        Self::plain()
+    }
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClient").finish_non_exhaustive()
+    }
+}
+
+/// Where requests go, and who they come from.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) uri: Uri,
+    pub(super) client: HttpClient,
+    pub(super) headers: HeaderMap,
+    pub(super) credentials: Option<Credentials>,
+}
+
+/// Read anew for each request where they are in a file, so that they can be changed.
+#[derive(Clone)]
+pub(super) enum Credentials {
+    Bearer(Secret),
+    Basic(String, Secret),
+}
+
+#[derive(Clone)]
+pub(super) enum Secret {
+    Known(String),
+    File(PathBuf),
+}
+
+// By hand, to keep secrets out of logs.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials")
+    }
+}
+
+impl Secret {
+    fn read(&self) -> Result<String, Failure> {
+        match self {
+            Self::Known(secret) => Ok(secret.clone()),
+            Self::File(path) => match std::fs::read_to_string(path) {
+                Ok(secret) => Ok(secret.trim().to_owned()),
+                Err(error) => Err(Failure {
+                    reason: Reason::Credentials,
+                    retry: Retry::Later,
+                    text: format!("cannot read the credentials in {}: {error}", path.display()),
+                }),
+            },
+        }
+    }
+}
+
+impl Credentials {
+    fn header(&self) -> Result<HeaderValue, Failure> {
+        let text = match self {
+            Self::Bearer(token) => format!("Bearer {}", token.read()?),
+            Self::Basic(user, password) => {
+                let pair = format!("{user}:{}", password.read()?);
+                format!("Basic {}", STANDARD.encode(pair))
+            }
+        };
+        let mut header = HeaderValue::try_from(text).map_err(|_| Failure {
+            reason: Reason::Credentials,
+            retry: Retry::Later,
+            text: String::from("the credentials have characters that no header can have"),
+        })?;
+        header.set_sensitive(true);
+        Ok(header)
+    }
+}
+
+/// What a server means by a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Taken,
+    Retry,
+    Refused,
+}
+
+impl Target {
+    pub(super) fn new(sink: &str, url: &str) -> Result<Self, SinkError> {
+        let wrong = |why: &str| {
+            SinkError::new(format!(
+                "the address of {sink}, `{url}`, {why}: give one such as http://host:9090/path"
+            ))
+        };
+        let uri: Uri = url.parse().map_err(|_| wrong("is no URL"))?;
+        match uri.scheme_str() {
+            Some("http" | "https") => {}
+            Some(_) => return Err(wrong("is neither of http nor of https")),
+            None => return Err(wrong("has no scheme")),
+        }
+        if uri
+            .authority()
+            .is_none_or(|authority| authority.as_str().contains('@'))
+        {
+            return Err(wrong(
+                "has no host, or credentials, which have a place of their own",
+            ));
+        }
+        Ok(Self {
+            uri,
+            client: HttpClient::plain(),
+            headers: HeaderMap::new(),
+            credentials: None,
+        })
+    }
+
+    pub(super) fn check(&self, sink: &str) -> Result<(), SinkError> {
+        if self.uri.scheme_str() == Some("https") && !self.client.has_tls {
+            return Err(SinkError::new(format!(
+                "the address of {sink}, `{}`, is of https, and its client has no TLS: give it one, such as \
+                 HttpClient::rustls with the feature `rustls`",
+                self.uri
+            )));
+        }
+        Ok(())
+    }
+
+    pub(super) fn header(&mut self, name: &str, value: &str) -> Result<(), SinkError> {
+        let parsed = name
+            .parse::<HeaderName>()
+            .ok()
+            .zip(value.parse::<HeaderValue>().ok());
+        let Some((name, mut value)) = parsed else {
+            return Err(SinkError::new(format!(
+                "`{name}` with the value given is no header: give a name of letters, digits and `-`, and a value \
+                 without control characters"
+            )));
+        };
+        // What it is for is not known.
+        value.set_sensitive(true);
+        self.headers.insert(name, value);
+        Ok(())
+    }
+
+    pub(super) fn request(&self, method: Method, uri: Uri) -> Result<Request<()>, Failure> {
+        let mut request = Request::new(());
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        if let Some(credentials) = &self.credentials {
+            headers.insert(AUTHORIZATION, credentials.header()?);
+        }
+        headers.extend(self.headers.clone());
+        Ok(request)
+    }
+
+    /// Sends a request, and gives the answer if the server took it.
+    pub(super) async fn call(
+        &self,
+        request: Request<()>,
+        body: Bytes,
+        judge: fn(StatusCode) -> Verdict,
+    ) -> Result<Response<Bytes>, Failure> {
+        let request = request.map(|()| Full::new(body));
+        let response = (self.client.call)(request).await.map_err(|error| Failure {
+            reason: Reason::Network,
+            retry: Retry::Later,
+            text: chain(&*error),
+        })?;
+        let status = response.status();
+        let verdict = judge(status);
+        if verdict == Verdict::Taken {
+            return Ok(response);
+        }
+        let retry = match (verdict, retry_after(response.headers())) {
+            (Verdict::Refused, _) => Retry::Never,
+            (_, Some(after)) => Retry::After(after),
+            (_, None) => Retry::Later,
+        };
+        Err(Failure {
+            reason: match verdict {
+                Verdict::Refused => Reason::Refused,
+                _ if status.is_server_error() => Reason::Server,
+                _ => Reason::Throttled,
+            },
+            retry,
+            text: format!("the server answered {status}: {}", excerpt(response.body())),
+        })
+    }
+}
+
+const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
+/// As Prometheus' servers mean it: what is no success is for ever, unless it is a fault, or too much.
+pub(super) fn judge(status: StatusCode) -> Verdict {
+    if status.is_success() {
+        Verdict::Taken
+    } else if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        Verdict::Retry
+    } else {
+        Verdict::Refused
+    }
+}
+
+/// Seconds, or a date.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+/// The beginning of an answer, for a log.
+fn excerpt(body: &[u8]) -> String {
+    const LONGEST: usize = 256;
+    let text = String::from_utf8_lossy(body.get(..LONGEST).unwrap_or(body));
+    let text = text.trim();
+    text.chars()
+        .map(|character| {
+            if character.is_control() {
+                ' '
+            } else {
+                character
+            }
+        })
+        .collect()
+}
+
+/// The settings that every sink over HTTP has. It has a field `target: Target`, and `timeout` and `buffer`.
+macro_rules! http_settings {
+    () => {
+        /// Sets what requests are sent with: plain HTTP unless set.
+        pub fn client(mut self, client: $crate::HttpClient) -> Self {
+            self.target.client = client;
+            self
+        }
+
+        /// Sends this token as `Authorization: Bearer`.
+        pub fn bearer(mut self, token: impl Into<String>) -> Self {
+            let secret = $crate::sink::http::Secret::Known(token.into());
+            self.target.credentials = Some($crate::sink::http::Credentials::Bearer(secret));
+            self
+        }
+
+        /// Sends the token in this file, which is read anew each time, as `Authorization: Bearer`.
+        pub fn bearer_file(mut self, path: impl Into<std::path::PathBuf>) -> Self {
+            let secret = $crate::sink::http::Secret::File(path.into());
+            self.target.credentials = Some($crate::sink::http::Credentials::Bearer(secret));
+            self
+        }
+
+        /// Sends a name, and the password in this file, which is read anew each time, as
+        /// `Authorization: Basic`.
+        pub fn basic_file(
+            mut self,
+            user: impl Into<String>,
+            password: impl Into<std::path::PathBuf>,
+        ) -> Self {
+            let secret = $crate::sink::http::Secret::File(password.into());
+            let credentials = $crate::sink::http::Credentials::Basic(user.into(), secret);
+            self.target.credentials = Some(credentials);
+            self
+        }
+
+        /// Adds a header to every request, such as that of a tenant.
+        ///
+        /// # Errors
+        ///
+        /// If the name or the value is none of a header.
+        pub fn header(mut self, name: &str, value: &str) -> Result<Self, $crate::SinkError> {
+            self.target.header(name, value)?;
+            Ok(self)
+        }
+
+        /// Sets how long an attempt may take: 10 seconds unless set.
+        pub const fn timeout(mut self, timeout: std::time::Duration) -> Self {
+            self.timeout = timeout;
+            self
+        }
+
+        /// Sets how many bytes may wait to be sent: 32 MiB unless set.
+        pub const fn buffer(mut self, bytes: usize) -> Self {
+            self.buffer = bytes;
+            self
+        }
+    };
+}
+pub(super) use http_settings;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_cannot_be_is_an_error_that_says_so() {
+        for (url, why) in [
+            ("", "is no URL"),
+            ("prometheus:9090", "has no scheme"),
+            ("ftp://host/", "neither of http nor of https"),
+            ("http://user:secret@host/", "credentials"),
+        ] {
+            let error = Target::new("remote-write", url).unwrap_err().to_string();
+            assert!(error.contains(why), "{url}: {error}");
+        }
+        let target = Target::new("remote-write", "https://host/").unwrap();
+        let error = target.check("remote-write").unwrap_err().to_string();
+        assert!(error.contains("has no TLS"), "{error}");
+        assert!(
+            !format!(
+                "{:?}",
+                Secret::Known(String::from("hunter2"))
+                    .read()
+                    .map(|secret| { Credentials::Bearer(Secret::Known(secret)) })
+            )
+            .contains("hunter2")
+        );
+    }
+
+    #[test]
+    fn a_time_to_come_back_is_seconds_or_a_date() {
+        let after = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, value.parse().unwrap());
+            retry_after(&headers)
+        };
+        assert_eq!(after("120"), Some(Duration::from_secs(120)));
+        assert_eq!(after("Fri, 31 Dec 1999 23:59:59 GMT"), Some(Duration::ZERO));
+        let later = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3600));
+        assert!(after(&later) > Some(Duration::from_secs(3500)));
+        assert_eq!(after("soon"), None);
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        for (status, verdict) in [
+            (200, Verdict::Taken),
+            (204, Verdict::Taken),
+            (302, Verdict::Refused),
+            (400, Verdict::Refused),
+            (401, Verdict::Refused),
+            (429, Verdict::Retry),
+            (500, Verdict::Retry),
+            (503, Verdict::Retry),
+        ] {
+            assert_eq!(judge(StatusCode::from_u16(status).unwrap()), verdict);
+        }
+    }
+}

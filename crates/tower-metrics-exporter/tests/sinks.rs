@@ -1,0 +1,361 @@
+//! Sinks, and servers that misbehave.
+
+#![cfg(all(feature = "pushgateway", feature = "remote-write"))]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "the allowance for tests does not reach what they share"
+)]
+
+use std::{
+    convert::Infallible,
+    io::Write as _,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpListener, task::JoinSet};
+use tower_metrics_exporter::{Exporter, Pushgateway, RemoteWrite, Sinks, SinksHandle};
+
+/// What a server does with a request.
+#[derive(Clone, Debug)]
+enum Act {
+    Answer(u16),
+    AnswerWith(u16, &'static str, &'static str),
+    Hang,
+    /// Closes the connection in the middle.
+    Reset,
+}
+
+/// A server that goes through a list of acts, and stays with the last.
+struct Server {
+    address: SocketAddr,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    _tasks: JoinSet<()>,
+}
+
+#[derive(Clone, Debug)]
+struct Seen {
+    method: Method,
+    path: String,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Server {
+    async fn start(acts: &[Act]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::<Mutex<Vec<Seen>>>::default();
+        let acts: Arc<[Act]> = acts.into();
+        let next = Arc::new(AtomicUsize::new(0));
+        let mut tasks = JoinSet::new();
+        let all = Arc::clone(&seen);
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let (acts, next, all) = (Arc::clone(&acts), Arc::clone(&next), Arc::clone(&all));
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let at = next.fetch_add(1, Ordering::Relaxed).min(acts.len() - 1);
+                    let (act, all) = (acts[at].clone(), Arc::clone(&all));
+                    async move {
+                        let (parts, body) = request.into_parts();
+                        let body = body
+                            .collect()
+                            .await
+                            .map_err(|_| "the body broke")?
+                            .to_bytes();
+                        all.lock().unwrap().push(Seen {
+                            method: parts.method,
+                            path: parts.uri.path().to_owned(),
+                            headers: parts.headers,
+                            body,
+                        });
+                        let response = match act {
+                            Act::Answer(status) => Response::builder().status(status),
+                            Act::AnswerWith(status, name, value) => {
+                                Response::builder().status(status).header(name, value)
+                            }
+                            Act::Hang => std::future::pending().await,
+                            Act::Reset => return Err("reset"),
+                        };
+                        Ok(response
+                            .body(Full::new(Bytes::from_static(b"because")))
+                            .unwrap())
+                    }
+                });
+                connections.spawn(async move {
+                    // One that is reset is an error here.
+                    drop(
+                        http1::Builder::new()
+                            .serve_connection(TokioIo::new(stream), service)
+                            .await,
+                    );
+                });
+            }
+        });
+        Self {
+            address,
+            seen,
+            _tasks: tasks,
+        }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    async fn has_seen(&self, count: usize) {
+        while self.seen().len() < count {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+fn exporter() -> Exporter {
+    let exporter = Exporter::builder().build().unwrap();
+    metrics::with_local_recorder(&exporter.recorder(), || {
+        metrics::counter!("c_total").increment(1);
+    });
+    exporter
+}
+
+fn remote_write(server: &Server) -> RemoteWrite {
+    RemoteWrite::new(&server.url()).unwrap()
+}
+
+fn start(sinks: Sinks) -> SinksHandle {
+    sinks.interval(Duration::from_millis(50)).start().unwrap()
+}
+
+fn count(exporter: &Exporter, name: &str, reason: &str) -> f64 {
+    let labels = [("sink", "remote_write"), ("reason", reason)];
+    exporter.value(name, &labels).unwrap()
+}
+
+async fn failed(exporter: &Exporter, reason: &str, times: f64) {
+    while count(exporter, "exporter_sink_failures_total", reason) < times {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn a_write_request_says_what_it_is() {
+    let server = Server::start(&[Act::Answer(204)]).await;
+    let exporter = exporter();
+    let sink = remote_write(&server)
+        .header("x-scope-orgid", "tenant")
+        .unwrap();
+    let sinks = start(exporter.sinks().sink(sink));
+    server.has_seen(2).await;
+    assert!(sinks.shutdown(DEADLINE).await.is_complete());
+    let seen = &server.seen()[0];
+    assert_eq!(seen.method, Method::POST);
+    let header = |name: &str| seen.headers[name].to_str().unwrap().to_owned();
+    assert_eq!(header("content-encoding"), "snappy");
+    assert_eq!(header("content-type"), "application/x-protobuf");
+    assert_eq!(header("x-prometheus-remote-write-version"), "0.1.0");
+    assert_eq!(header("x-scope-orgid"), "tenant");
+    assert!(header("user-agent").starts_with("tower-metrics-exporter/"));
+}
+
+/// Fails, in each of these ways, and is all right again: what was refused comes again, unchanged.
+async fn comes_back_after(act: Act, reason: &str) {
+    let server = Server::start(&[act.clone(), act, Act::Answer(204)]).await;
+    let exporter = exporter();
+    let sink = remote_write(&server).timeout(Duration::from_millis(300));
+    let sinks = start(exporter.sinks().sink(sink));
+    server.has_seen(4).await;
+    let report = sinks.shutdown(DEADLINE).await;
+    assert!(report.is_complete(), "{report:?}");
+    let seen = server.seen();
+    assert_eq!(seen[0].body, seen[1].body);
+    assert_eq!(seen[1].body, seen[2].body);
+    assert_ne!(seen[2].body, seen[3].body);
+    assert!(count(&exporter, "exporter_sink_failures_total", reason) >= 2.0);
+    for reason in ["buffer_full", "rejected", "shutdown"] {
+        assert!(count(&exporter, "exporter_sink_lost_points_total", reason) <= 0.0);
+    }
+}
+
+#[tokio::test]
+async fn a_server_with_a_fault_is_tried_again() {
+    comes_back_after(Act::Answer(500), "server").await;
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_tried_again() {
+    comes_back_after(Act::Hang, "timeout").await;
+}
+
+#[tokio::test]
+async fn a_server_that_breaks_the_connection_is_tried_again() {
+    comes_back_after(Act::Reset, "network").await;
+}
+
+#[tokio::test]
+async fn a_server_that_has_enough_is_tried_again_when_it_says() {
+    comes_back_after(Act::AnswerWith(429, "retry-after", "0"), "throttled").await;
+    // Not before: not even to end in time.
+    let server = Server::start(&[Act::AnswerWith(429, "retry-after", "3600")]).await;
+    let exporter = exporter();
+    let sinks = start(exporter.sinks().sink(remote_write(&server)));
+    failed(&exporter, "throttled", 1.0).await;
+    let report = sinks.shutdown(Duration::from_millis(200)).await;
+    assert_eq!(server.seen().len(), 1);
+    let sink = &report.sinks[0];
+    assert!(sink.unsent > 0, "{sink:?}");
+    let error = sink.error.as_deref().unwrap();
+    assert!(
+        error.contains("429") && error.contains("because"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn what_a_server_refuses_is_counted_and_not_tried_again() {
+    for status in [302, 400, 401, 404] {
+        let server = Server::start(&[Act::Answer(status), Act::Answer(204)]).await;
+        let exporter = exporter();
+        let sinks = start(exporter.sinks().sink(remote_write(&server)));
+        server.has_seen(2).await;
+        assert!(sinks.shutdown(DEADLINE).await.is_complete());
+        let seen = server.seen();
+        assert_ne!(seen[0].body, seen[1].body, "{status}");
+        assert!(count(&exporter, "exporter_sink_lost_points_total", "rejected") > 0.0);
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_knows_is_a_failure_like_others() {
+    let exporter = exporter();
+    let sink = RemoteWrite::new("http://nobody.invalid/write").unwrap();
+    let sinks = start(exporter.sinks().sink(sink));
+    failed(&exporter, "network", 1.0).await;
+    let report = sinks.shutdown(Duration::from_millis(100)).await;
+    assert!(!report.is_complete());
+    assert!(report.sinks[0].unsent > 0);
+}
+
+#[tokio::test]
+async fn memory_is_bounded_however_long_a_server_is_away() {
+    let exporter = exporter();
+    let sink = RemoteWrite::new("http://127.0.0.1:9/write")
+        .unwrap()
+        .buffer(4096);
+    let sinks = exporter
+        .sinks()
+        .interval(Duration::from_millis(1))
+        .sink(sink);
+    let sinks = sinks.start().unwrap();
+    while count(&exporter, "exporter_sink_lost_points_total", "buffer_full") < 1000.0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let queued = exporter.value("exporter_sink_queue_bytes", &[("sink", "remote_write")]);
+        assert!(queued <= Some(4096.0), "{queued:?}");
+    }
+    drop(sinks);
+}
+
+#[tokio::test]
+async fn credentials_are_read_from_their_file_each_time() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "first").unwrap();
+    let server = Server::start(&[Act::Answer(200)]).await;
+    let exporter = exporter();
+    let basic = Pushgateway::new(&server.url(), "job")
+        .unwrap()
+        .basic_file("user", file.path());
+    let sinks = start(
+        exporter
+            .sinks()
+            .sink(remote_write(&server).bearer_file(file.path()))
+            .sink(basic),
+    );
+    let has = |value: &'static str| {
+        let seen = server.seen();
+        seen.iter()
+            .any(|seen| seen.headers["authorization"] == value)
+    };
+    let comes = |value: &'static str| async move {
+        while !has(value) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    comes("Bearer first").await;
+    // user:first
+    comes("Basic dXNlcjpmaXJzdA==").await;
+    std::fs::write(file.path(), "second").unwrap();
+    comes("Bearer second").await;
+    file.close().unwrap();
+    failed(&exporter, "credentials", 1.0).await;
+    drop(sinks);
+}
+
+#[tokio::test]
+async fn a_client_of_ones_own_is_used() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let service = tower::service_fn({
+        let asked = Arc::clone(&asked);
+        move |request: Request<Full<Bytes>>| {
+            assert_eq!(request.uri().scheme_str(), Some("https"));
+            asked.fetch_add(1, Ordering::Relaxed);
+            async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::new()))) }
+        }
+    });
+    let client = tower_metrics_exporter::HttpClient::from_service(service);
+    let exporter = exporter();
+    let sink = RemoteWrite::new("https://host/write").unwrap();
+    let error = exporter.sinks().sink(sink.clone()).start().unwrap_err();
+    assert!(error.to_string().contains("has no TLS"), "{error}");
+    let sinks = start(exporter.sinks().sink(sink.client(client)));
+    assert!(sinks.shutdown(DEADLINE).await.is_complete());
+    assert!(asked.load(Ordering::Relaxed) >= 1);
+}
+
+#[tokio::test]
+async fn a_pushgateway_that_cannot_be_told_to_delete_is_told_of() {
+    let server = Server::start(&[Act::Answer(200), Act::Answer(500)]).await;
+    let exporter = exporter();
+    let sink = Pushgateway::new(&server.url(), "job")
+        .unwrap()
+        .delete_on_exit();
+    // Only the last push, and what follows it.
+    let sinks = exporter
+        .sinks()
+        .interval(Duration::from_secs(3600))
+        .sink(sink);
+    let report = sinks.start().unwrap().shutdown(DEADLINE).await;
+    let sink = &report.sinks[0];
+    assert_eq!(sink.unsent, 0);
+    assert!(
+        sink.error
+            .as_deref()
+            .is_some_and(|error| error.contains("500")),
+        "{sink:?}"
+    );
+    let seen = server.seen();
+    let seen: Vec<_> = seen
+        .iter()
+        .map(|seen| (seen.method.as_str(), &*seen.path))
+        .collect();
+    assert_eq!(
+        seen,
+        [("PUT", "/metrics/job/job"), ("DELETE", "/metrics/job/job")]
+    );
+}
