@@ -11,8 +11,10 @@ mod openmetrics;
 mod port;
 mod postgres;
 mod prometheus;
+mod pushgateway;
 mod redis;
 mod tools;
+mod victoria;
 
 pub use self::{
     alertmanager::Alertmanager,
@@ -23,6 +25,8 @@ pub use self::{
     port::free_port,
     postgres::{Lock, Postgres, PostgresExporter},
     prometheus::Prometheus,
+    pushgateway::Pushgateway,
     redis::Redis,
     tools::{Suite, node, node_modules, piped, promtool_check_metrics, python},
+    victoria::VictoriaMetrics,
 };

@@ -60,6 +60,32 @@ impl Prometheus {
         Self::with_config(suite, folder, &text, &listen, features)
     }
 
+    /// Starts one that scrapes nothing, and is written to: at `/api/v1/write` of its [address](Self::url).
+    /// What it keeps is in `folder`, and it listens on this port.
+    pub fn written_to(suite: Suite, folder: tempfile::TempDir, port: u16) -> Self {
+        let listen = format!("127.0.0.1:{port}");
+        Self::with_options(
+            suite,
+            folder,
+            "global: {}\n",
+            &listen,
+            "exemplar-storage",
+            &["--web.enable-remote-write-receiver"],
+        )
+    }
+
+    /// Ends it as a crash does, and gives its folder.
+    pub fn kill(mut self) -> tempfile::TempDir {
+        self.process.signal("KILL");
+        self.process.wait();
+        self.folder
+    }
+
+    /// Its address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Starts one with this configuration, whose relative paths are in `folder`, and waits until it is ready.
     pub fn with_config(
         suite: Suite,
@@ -67,6 +93,17 @@ impl Prometheus {
         text: &str,
         listen: &str,
         features: &str,
+    ) -> Self {
+        Self::with_options(suite, folder, text, listen, features, &[])
+    }
+
+    fn with_options(
+        suite: Suite,
+        folder: tempfile::TempDir,
+        text: &str,
+        listen: &str,
+        features: &str,
+        options: &[&str],
     ) -> Self {
         let config = folder.path().join("prometheus.yml");
         fs::write(&config, text).expect("the configuration is written");
@@ -80,6 +117,7 @@ impl Prometheus {
             .arg(format!("--web.listen-address={listen}"))
             .arg(format!("--enable-feature={features}"))
             .arg("--log.level=error")
+            .args(options)
             .stdout(Stdio::null());
         let mut process = Process::start("prometheus", &mut command);
         let url = format!("http://{listen}");
@@ -183,7 +221,7 @@ impl Prometheus {
     }
 }
 
-fn sample(sample: &Value) -> (Value, f64) {
+pub(crate) fn sample(sample: &Value) -> (Value, f64) {
     let value = sample["value"][1]
         .as_str()
         .and_then(|value| value.parse().ok());
@@ -193,7 +231,7 @@ fn sample(sample: &Value) -> (Value, f64) {
     )
 }
 
-fn encode(query: &str) -> String {
+pub(crate) fn encode(query: &str) -> String {
     query
         .bytes()
         .map(|byte| match byte {

@@ -92,6 +92,7 @@ pub(crate) const SUITES: &[Suite] = &[
             "redis-server",
             "rsyslog",
             "rsyslog-elasticsearch",
+            "victoria-metrics",
             // What those in C are linked with, and what that is linked with.
             "libacl1",
             "libarchive13t64",

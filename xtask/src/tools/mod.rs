@@ -7,7 +7,8 @@
 //! ```text
 //! target/tools/
 //!   trixie/usr/bin/   prometheus 2.53, promtool, prometheus-alertmanager, amtool,
-//!                     prometheus-pushgateway, prometheus-postgres-exporter, etcd, docker-compose, redis-server
+//!                     prometheus-pushgateway, prometheus-postgres-exporter, etcd, docker-compose, redis-server,
+//!                     victoria-metrics
 //!   trixie/usr/lib/postgresql/17/bin/
 //!                     initdb, postgres
 //!   benches/usr/bin/  valgrind, wrk, h2load: only for `cargo xtask bench`

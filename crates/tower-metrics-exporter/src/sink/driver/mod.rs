@@ -22,7 +22,7 @@ use super::{
     metrics::{Loss, SinkMetrics},
     queue::Queue,
 };
-use crate::{Exporter, format::UnixMillis};
+use crate::{Exporter, format::UnixMillis, unique::unique};
 
 /// Sends all series to any number of [`Sink`]s, again and again: see [`Exporter::sinks`].
 ///
@@ -91,7 +91,8 @@ impl Sinks {
         let mut encoders = Vec::new();
         let mut names = HashSet::new();
         for sink in all {
-            let name = unique(&mut names, sink.name);
+            let name = unique(&names, sink.name);
+            names.insert(name.clone());
             let lane = Arc::new(Lane {
                 metrics: SinkMetrics::new(&exporter.recorder(), &name),
                 name,
@@ -369,11 +370,4 @@ impl Worker {
             self.lane.failed(failure);
         }
     }
-}
-
-fn unique(names: &mut HashSet<String>, name: &str) -> String {
-    let numbered = (2..).map(|number: u64| format!("{name}_{number}"));
-    let mut candidates = std::iter::once(name.to_owned()).chain(numbered);
-    let free = candidates.find(|candidate| names.insert(candidate.clone()));
-    free.unwrap_or_default()
 }

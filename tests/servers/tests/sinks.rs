@@ -1,0 +1,244 @@
+//! Sinks, and the servers that they are made for: what was recorded is what a query gives.
+
+use std::time::Duration;
+
+use metrics::with_local_recorder;
+use platform_tests::get;
+use serde_json::{Value as Json, json};
+use server_tests::{Prometheus, Pushgateway, Suite, VictoriaMetrics, free_port};
+use tower_metrics_exporter as exporter;
+use tower_metrics_exporter::{
+    Exporter, Matcher, MemorySink, RemoteWrite, Sinks, SinksHandle, Value,
+};
+
+const INTERVAL: Duration = Duration::from_millis(200);
+const DEADLINE: Duration = Duration::from_secs(30);
+
+fn exporter() -> Exporter {
+    Exporter::builder()
+        .buckets(Matcher::full("t_seconds"), [0.5, 1.0])
+        .exemplars(|| Some([("trace_id", "4bf92f3577b34da6a3ce929d0e0e4736")]))
+        .build()
+        .expect("it can be built")
+}
+
+fn record(exporter: &Exporter, count: u64) {
+    with_local_recorder(&exporter.recorder(), || {
+        metrics::counter!("c_total", "route" => "/\"ü").increment(count);
+        metrics::gauge!("g").set(-2.5);
+        metrics::histogram!("t_seconds").record(0.75);
+    });
+}
+
+/// What must be there after one [`record`] of 3.
+const EXPECTED: [(&str, f64); 7] = [
+    ("c_total{route=\"/\\\"ü\",job=\"orders\"}", 3.0),
+    ("g{job=\"orders\"}", -2.5),
+    ("t_seconds_bucket{le=\"0.5\"}", 0.0),
+    ("t_seconds_bucket{le=\"1.0\"}", 1.0),
+    ("t_seconds_bucket{le=\"+Inf\"}", 1.0),
+    ("t_seconds_sum", 0.75),
+    ("t_seconds_count", 1.0),
+];
+
+fn remote_write(url: &str) -> RemoteWrite {
+    let sink = RemoteWrite::new(&format!("{url}/api/v1/write")).expect("it is a URL");
+    sink.label("job", "orders").label("instance", "one")
+}
+
+fn start(sinks: Sinks) -> SinksHandle {
+    sinks.interval(INTERVAL).start().expect("they start")
+}
+
+/// Each value of a series, in the order of time, as the server keeps them.
+fn history(url: &str, series: &str) -> Vec<f64> {
+    let answer: Json = get(&format!("{url}/api/v1/query?query={series}[1h]")).json();
+    let values = answer["data"]["result"][0]["values"].as_array();
+    let values = values.unwrap_or_else(|| panic!("no {series}: {answer}"));
+    let number = |value: &Json| value[1].as_str().and_then(|value| value.parse().ok());
+    values
+        .iter()
+        .map(|value| number(value).expect("a number"))
+        .collect()
+}
+
+/// The same, as the memory sink was given it.
+fn remembered(memory: &MemorySink, series: &str) -> Vec<f64> {
+    let snapshots = memory.snapshots();
+    let values = snapshots
+        .iter()
+        .filter_map(|snapshot| match snapshot.get(series, &[])? {
+            Value::Counter(value) | Value::Gauge(value) => Some(*value),
+            _ => None,
+        });
+    values.collect()
+}
+
+async fn written_to_prometheus(suite: Suite) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut prometheus = Prometheus::written_to(suite, folder, free_port());
+    let exporter = exporter();
+    record(&exporter, 3);
+    let sinks = start(exporter.sinks().sink(remote_write(prometheus.url())));
+    for (series, value) in EXPECTED {
+        let samples = prometheus.query(series);
+        assert_eq!(
+            (samples.len(), samples[0].1),
+            (1, value),
+            "{series}: {samples:?}"
+        );
+    }
+    let exemplars = prometheus.exemplars("t_seconds_bucket");
+    let [(labels, value)] = &*exemplars else {
+        panic!("{exemplars:?}")
+    };
+    assert_eq!(
+        labels["trace_id"],
+        json!("4bf92f3577b34da6a3ce929d0e0e4736")
+    );
+    assert_eq!(value, "0.75");
+    // What is gone is gone at once, and not after the five minutes that a value stands for.
+    assert!(exporter.remove("g", &[]));
+    prometheus.query("absent(g)");
+    let report = sinks.shutdown(DEADLINE).await;
+    assert!(report.is_complete(), "{report:?}");
+}
+
+async fn restarted_in_the_middle(suite: Suite) {
+    let port = free_port();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut prometheus = Prometheus::written_to(suite, folder, port);
+    let exporter = exporter();
+    let memory = MemorySink::new();
+    let sinks = exporter.sinks().sink(remote_write(prometheus.url()));
+    let sinks = start(sinks.sink(&memory));
+    let count = |by: u64| {
+        with_local_recorder(&exporter.recorder(), || {
+            metrics::counter!("n_total").increment(by)
+        });
+    };
+    count(1);
+    prometheus.query("n_total == 1");
+    let folder = prometheus.kill();
+    // Meanwhile some intervals pass, each with a value of its own.
+    for _ in 0..5 {
+        count(1);
+        let before = memory.snapshots().len();
+        while memory.snapshots().len() < before + 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    let mut prometheus = Prometheus::written_to(suite, folder, port);
+    prometheus.query("n_total == 6");
+    count(1);
+    let report = sinks.shutdown(DEADLINE).await;
+    assert!(report.is_complete(), "{report:?}");
+    let expected = remembered(&memory, "n_total");
+    assert_eq!(history(prometheus.url(), "n_total"), expected);
+    assert_eq!(expected.last(), Some(&7.0));
+    let lost = |reason| {
+        let labels = [("sink", "remote_write"), ("reason", reason)];
+        exporter.value("exporter_sink_lost_points_total", &labels)
+    };
+    assert_eq!([lost("buffer_full"), lost("rejected")], [Some(0.0); 2]);
+    let failures = [("sink", "remote_write"), ("reason", "network")];
+    assert!(exporter.value("exporter_sink_failures_total", &failures) > Some(0.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prometheus_2_53_is_written_to() {
+    written_to_prometheus(Suite::Trixie).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prometheus_3_is_written_to() {
+    written_to_prometheus(Suite::Forky).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prometheus_2_53_that_dies_and_comes_back_has_every_sample_once() {
+    restarted_in_the_middle(Suite::Trixie).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prometheus_3_that_dies_and_comes_back_has_every_sample_once() {
+    restarted_in_the_middle(Suite::Forky).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn victoria_metrics_is_written_to() {
+    let mut victoria = VictoriaMetrics::start();
+    let exporter = exporter();
+    record(&exporter, 3);
+    let sinks = start(exporter.sinks().sink(remote_write(victoria.url())));
+    for (series, value) in EXPECTED {
+        let samples = victoria.query(series);
+        assert_eq!(
+            (samples.len(), samples[0].1),
+            (1, value),
+            "{series}: {samples:?}"
+        );
+    }
+    let report = sinks.shutdown(DEADLINE).await;
+    assert!(report.is_complete(), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pushgateway_has_the_last_push_in_the_group_and_loses_it_on_exit() {
+    let mut gateway = Pushgateway::start();
+    let exporter = exporter();
+    record(&exporter, 3);
+    let sink = |job: &str| {
+        let sink = exporter::Pushgateway::new(gateway.url(), job).expect("it is a URL");
+        sink.group("path", "/var/tmp").expect("it is a label")
+    };
+    let [stays, goes, empty] = ["stays", "a/b", "empty"].map(sink);
+    let empty = empty.group("none", "").expect("it is a label");
+    let sinks = exporter
+        .sinks()
+        .sink(stays)
+        .sink(goes.delete_on_exit())
+        .sink(empty.add());
+    let sinks = start(sinks);
+    let group = |job: &str| format!("job=\"{job}\",path=\"/var/tmp\"");
+    for job in ["stays", "a/b"] {
+        let counter = format!("c_total{{instance=\"\",{},route=\"/\\\"ü\"}}", group(job));
+        assert_eq!(gateway.wait_for(&counter), "3");
+        let bucket = format!("t_seconds_bucket{{instance=\"\",{},le=\"1\"}}", group(job));
+        assert_eq!(gateway.wait_for(&bucket), "1");
+    }
+    let empty = "g{instance=\"\",job=\"empty\",none=\"\",path=\"/var/tmp\"}";
+    assert_eq!(gateway.wait_for(empty), "-2.5");
+    record(&exporter, 4);
+    let report = sinks.shutdown(DEADLINE).await;
+    assert!(report.is_complete(), "{report:?}");
+    let page = gateway.page();
+    let of = |job: &str| {
+        let line = format!("c_total{{instance=\"\",{}", group(job));
+        page.lines()
+            .find_map(|one| one.strip_prefix(&*line)?.rsplit(' ').next())
+    };
+    assert_eq!((of("stays"), of("a/b")), (Some("7"), None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pushgateway_that_is_not_there_yet_gets_the_last_push_once_it_is() {
+    let port = free_port();
+    let exporter = exporter();
+    let url = format!("http://127.0.0.1:{port}");
+    let sink = exporter::Pushgateway::new(&url, "late").expect("it is a URL");
+    let sinks = start(exporter.sinks().sink(sink));
+    record(&exporter, 1);
+    let failures = [("sink", "pushgateway"), ("reason", "network")];
+    while exporter.value("exporter_sink_failures_total", &failures) < Some(2.0) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut gateway = Pushgateway::at(port);
+    record(&exporter, 1);
+    assert_eq!(
+        gateway.wait_for("c_total{instance=\"\",job=\"late\",route=\"/\\\"ü\"}"),
+        "2"
+    );
+    let report = sinks.shutdown(DEADLINE).await;
+    assert!(report.is_complete(), "{report:?}");
+}
