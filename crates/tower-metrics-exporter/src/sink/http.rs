@@ -63,7 +63,7 @@ impl HttpClient {
     ///
     /// If the configuration has ALPN protocols: they are set here.
     #[cfg(feature = "rustls")]
-    pub fn rustls(config: rustls::ClientConfig) -> Self {
+    pub fn rustls(config: tokio_rustls::rustls::ClientConfig) -> Self {
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(config)
             .https_or_http()

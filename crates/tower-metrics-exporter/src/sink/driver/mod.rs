@@ -164,6 +164,32 @@ impl SinksReport {
     pub fn is_complete(&self) -> bool {
         self.sinks.iter().all(SinkReport::is_complete)
     }
+
+    /// The same for those that flush several things, such as
+    /// `operations.flush("sinks", |left| async move { sinks.shutdown(left).await.into_result() })`.
+    ///
+    /// # Errors
+    ///
+    /// If something was not sent.
+    pub fn into_result(self) -> Result<(), SinkError> {
+        let mut text = String::new();
+        for sink in self.sinks.iter().filter(|sink| !sink.is_complete()) {
+            let SinkReport {
+                name,
+                unsent,
+                error,
+                ..
+            } = sink;
+            let error = error.as_deref().unwrap_or("the deadline came first");
+            let separator = if text.is_empty() { "" } else { "; " };
+            text = format!("{text}{separator}{name}: {unsent} samples were not sent: {error}");
+        }
+        if text.is_empty() {
+            Ok(())
+        } else {
+            Err(SinkError::new(text))
+        }
+    }
 }
 
 /// What a sink left behind.

@@ -275,6 +275,8 @@ async fn a_server_that_stays_away_at_the_end_is_told_of_and_the_deadline_holds()
     let sink = &report.sinks[0];
     assert!(sink.unsent >= 3 && sink.is_late, "{sink:?}");
     assert_eq!(sink.error.as_deref(), Some("no"));
+    let expected = format!("fake: {} samples were not sent: no", sink.unsent);
+    assert_eq!(report.into_result().unwrap_err().to_string(), expected);
 }
 
 #[tokio::test(start_paused = true)]
