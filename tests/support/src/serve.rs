@@ -137,6 +137,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         String::from_utf8(std::mem::take(&mut self.read)).expect("text")
     }
 
+    /// Reads so many bytes, and forgets them.
+    pub async fn skip(&mut self, bytes: u64) {
+        let there = self.read.len().min(usize::try_from(bytes).expect("few"));
+        self.read.drain(..there);
+        let mut rest = (&mut self.io).take(bytes - there as u64);
+        let skipped = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
+        let skipped = skipped.expect("read") + there as u64;
+        assert_eq!(skipped, bytes, "closed before");
+    }
+
     /// Closes the client's side.
     pub async fn close(self) -> Outcome {
         drop(self.io);

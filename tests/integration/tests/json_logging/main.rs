@@ -1,5 +1,9 @@
 //! One line for each request over real sockets, however it ends, through `tracing` and directly.
 
+mod layers;
+mod slow;
+mod streams;
+
 use std::{
     io,
     sync::{Arc, Mutex, PoisonError},
@@ -56,12 +60,14 @@ enum Mode {
     Direct(&'static str),
 }
 
-const MODES: [Mode; 6] = [
+const MODES: [Mode; 8] = [
     Mode::Through,
     Mode::Direct("off"),
     Mode::Direct("error"),
+    Mode::Direct("warn"),
     Mode::Direct("info"),
     Mode::Direct("info,http.access=off"),
+    Mode::Direct("debug"),
     Mode::Direct("trace"),
 ];
 
@@ -97,14 +103,18 @@ impl Scene {
     /// The lines of all requests, once so many have ended.
     async fn lines(&self, count: usize) -> Vec<Value> {
         self.ends.wait_for(count).await;
+        let (lines, text) = self.lines_so_far();
+        assert_eq!(lines.len(), count, "{text}");
+        lines
+    }
+
+    fn lines_so_far(&self) -> (Vec<Value>, String) {
         let text = self.lines.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8(text.clone()).unwrap();
         let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
         // At TRACE the protocol's own library logs, too.
         let is_of_a_request = |line: &Value| line["event"] == "http_request";
-        let lines: Vec<Value> = lines.filter(is_of_a_request).collect();
-        assert_eq!(lines.len(), count, "{text}");
-        lines
+        (lines.filter(is_of_a_request).collect(), text)
     }
 
     async fn line(&self) -> Value {
