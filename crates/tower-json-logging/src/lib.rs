@@ -81,8 +81,8 @@
 //!   `truncated`, `error_sources` or `@timestamp`, or a span's called `message` or `function`, is written as
 //!   `fields.level` and so on. A field without a name is `_`.
 //! - A field whose name is a secret's, such as `password` or `api_key`, is written as `"[REDACTED]"`:
-//!   see [`JsonLayer::allow_field`]. Errors are searched for credentials, other texts if asked to:
-//!   [`JsonLayer::search_texts`].
+//!   see [`JsonLayer::allow_field`]. Errors and panics are searched for credentials, other texts if
+//!   asked to: [`JsonLayer::search_texts`].
 //! - A record of the `log` crate that came through `tracing-log` has the module it was made in.
 //!
 //! | recorded | written |

@@ -47,7 +47,7 @@ pub const SAMPLED: &str = "sampled";
 /// The target of a request's line and of its span, for filters: `RUST_LOG=info,http.access=off`.
 pub const TARGET: &str = "http.access";
 
-/// The target of a panic's line.
+/// The target of a panic's line. What is logged with it is searched for credentials, as errors are.
 pub const PANIC_TARGET: &str = "panic";
 
 /// What is counted: names, labels and help texts, for the exporter.

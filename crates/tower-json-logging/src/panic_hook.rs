@@ -33,6 +33,9 @@ use crate::{Sink, names};
 /// | `thread` | string: the thread's name, `<unnamed>` if it has none | always |
 /// | `backtrace` | string, cut to the formatter's limits | if asked for: see [`backtrace`](Self::backtrace) |
 ///
+/// What it says is searched for credentials, as errors are: it is often an error's text. The hook that was
+/// there before sees it as it is.
+///
 /// It is logged before the stack is unwound, so also if the process then aborts, and if something
 /// catches the panic.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use std::{
     error::Error,
     fmt,
     future::Future,
+    panic::catch_unwind,
     pin::pin,
     task::{Context, Poll, Waker},
 };
@@ -18,7 +19,8 @@ use common::Log;
 use http::{HeaderName, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, Service as _, service_fn};
-use tower_json_logging::{JsonLogging, JsonLoggingLayer, Schema, set};
+use tower_json_logging::{JsonLogging, JsonLoggingLayer, PanicHook, Schema, set};
+use tracing::field;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 fn now<F: Future>(future: F) -> F::Output {
@@ -191,23 +193,46 @@ fn log_fields(planted: &Planted) {
 
 fn log_errors(planted: &Planted) {
     for text in texts(planted) {
-        let error = Failed(text.clone(), None);
+        let error = Failed(text, None);
         tracing::error!(error = &error as &dyn Error, "as an error");
+    }
+    for text in texts(planted) {
+        let error = Failed(text, None);
         tracing::error!(cause = &error as &dyn Error, "as an error of another name");
+    }
+    for text in texts(planted) {
         tracing::error!(error = %text, "as a text");
+    }
+    for (text, inner) in texts(planted).into_iter().zip(texts(planted)) {
         let source = Failed(
             String::from("outer"),
-            Some(Box::new(Failed(
-                text.clone(),
-                Some(Box::new(Failed(text, None))),
-            ))),
+            Some(Box::new(Failed(text, Some(Box::new(Failed(inner, None)))))),
         );
         tracing::error!(error = &source as &dyn Error, "with sources");
     }
 }
 
+/// Panics that say what errors say, as `unwrap` does; they are caught, as servers do.
+#[cfg(test)]
+fn panic_with(planted: &Planted) {
+    for text in texts(planted) {
+        let error: Result<(), Failed> = Err(Failed(text.clone(), None));
+        assert!(catch_unwind(|| error.expect("it can be scanned")).is_err());
+        assert!(catch_unwind(|| panic!("{text}")).is_err());
+    }
+}
+
+/// Secrets in a span, recorded when it is there already.
+fn log_late(planted: &Planted) {
+    let span = tracing::info_span!("late", token = field::Empty, error = field::Empty).entered();
+    span.record("token", planted.one());
+    span.record("error", format!("postgres://scans:{}@db", planted.one()));
+    tracing::info!("in the span");
+}
+
 #[test]
 fn no_planted_secret_is_written_and_the_request_is_not_touched() {
+    PanicHook::new().backtrace(true).install();
     for schema in [
         Schema::seed(),
         Schema::ecs("scans"),
@@ -242,6 +267,8 @@ fn no_planted_secret_is_written_and_the_request_is_not_touched() {
                     assert_eq!(headers.len(), HEADERS.len());
                     log_fields(&planted);
                     log_errors(&planted);
+                    log_late(&planted);
+                    panic_with(&planted);
                     let response = HEADERS[..16]
                         .iter()
                         .fold(Response::builder(), |response, name| {
@@ -254,10 +281,13 @@ fn no_planted_secret_is_written_and_the_request_is_not_touched() {
                 now(response.into_body().collect()).unwrap();
             }
         });
-        assert!(planted.0.get() >= 300, "{}", planted.0.get());
+        // In two requests.
+        assert!(planted.0.get() >= 2 * 200, "{}", planted.0.get());
         let written = [through.raw(), direct.raw()].concat();
         assert_eq!(through.lines().len() + direct.lines().len(), written.len());
         assert!(written.len() > 250);
+        let is_panic = |line: &&String| line.contains("\"panic\"");
+        assert_eq!(written.iter().filter(is_panic).count(), 80);
         for line in &written {
             assert!(!line.contains("canary"), "{line}");
         }

@@ -12,6 +12,7 @@ use crate::{
     access::MODULE,
     format::escape,
     limit::Bucket,
+    names::PANIC_TARGET,
     redact::Names,
     schema::{Compiled, FieldKey, Slot},
 };
@@ -117,10 +118,16 @@ impl Plan {
         bucket: Option<Bucket>,
     ) -> Self {
         let origin = Origin::of(metadata);
+        // What a panic says is often an error's text.
+        let is_panic = metadata.target() == PANIC_TARGET;
         let fields: Box<[FieldPlan]> = metadata
             .fields()
             .iter()
-            .map(|field| FieldPlan::new(field.name(), origin, schema, names))
+            .map(|field| {
+                let mut plan = FieldPlan::new(field.name(), origin, schema, names);
+                plan.search |= is_panic;
+                plan
+            })
             .collect();
         let module = module(metadata);
         let mut module_json = Vec::new();
