@@ -216,8 +216,8 @@ fn log_errors(planted: &Planted) {
 #[cfg(test)]
 fn panic_with(planted: &Planted) {
     for text in texts(planted) {
-        let error: Result<(), Failed> = Err(Failed(text.clone(), None));
-        assert!(catch_unwind(|| error.expect("it can be scanned")).is_err());
+        let scan = || Err::<(), _>(Failed(text.clone(), None));
+        assert!(catch_unwind(|| scan().expect("it can be scanned")).is_err());
         assert!(catch_unwind(|| panic!("{text}")).is_err());
     }
 }
