@@ -2,7 +2,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use http::Response;
@@ -61,16 +61,18 @@ where
         let Some(inner) = this.inner.as_pin_mut() else {
             return Poll::Pending;
         };
-        match ready!(this.tracker.run(|| inner.poll(cx))) {
-            Ok(mut response) => {
-                this.tracker.answered(&mut response);
-                let (parts, body) = response.into_parts();
-                let body = ResponseBody::new(body, this.tracker.take());
-                Poll::Ready(Ok(Response::from_parts(parts, body)))
-            }
-            Err(error) => {
+        // The response is large, and moved no more than once here.
+        match this.tracker.run(|| inner.poll(cx)) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(error)) => {
                 this.tracker.failed();
                 Poll::Ready(Err(error))
+            }
+            Poll::Ready(Ok(mut response)) => {
+                this.tracker.answered(&mut response);
+                Poll::Ready(Ok(
+                    response.map(|body| ResponseBody::new(body, this.tracker.take()))
+                ))
             }
         }
     }

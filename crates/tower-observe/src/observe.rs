@@ -60,6 +60,10 @@ pub trait Exchange {
     /// Whether [`data`](Self::data) is to be called.
     const FRAMES: bool = false;
 
+    /// Whether [`scope`](Self::scope) does anything but call what it is given. An exchange that says
+    /// `false` saves every request a move of itself and of the inner future.
+    const SCOPES: bool = true;
+
     /// The inner service answered with this head.
     fn head(&mut self, response: &mut ResponseHead<'_>) {
         let _ = response;
@@ -103,6 +107,8 @@ impl<F> Exchange for F
 where
     F: Fn(&End<'_>),
 {
+    const SCOPES: bool = false;
+
     fn end(&self, end: &End<'_>) {
         self(end);
     }
@@ -114,7 +120,9 @@ impl Observe for () {
     fn start(&self, _: &mut RequestHead<'_>) {}
 }
 
-impl Exchange for () {}
+impl Exchange for () {
+    const SCOPES: bool = false;
+}
 
 impl<O: Observe> Observe for Arc<O> {
     type Exchange = O::Exchange;
@@ -134,6 +142,7 @@ impl<O: Observe> Observe for Option<O> {
 
 impl<X: Exchange> Exchange for Option<X> {
     const FRAMES: bool = X::FRAMES;
+    const SCOPES: bool = X::SCOPES;
 
     fn head(&mut self, response: &mut ResponseHead<'_>) {
         if let Some(exchange) = self {
@@ -173,6 +182,7 @@ macro_rules! tuple {
 
         impl<$($name: Exchange),+> Exchange for ($($name,)+) {
             const FRAMES: bool = $($name::FRAMES)||+;
+            const SCOPES: bool = $($name::SCOPES)||+;
 
             fn head(&mut self, response: &mut ResponseHead<'_>) {
                 $(self.$at.head(response);)+

@@ -4,10 +4,10 @@ use std::{
 };
 
 use bytes::Buf;
-use http::{HeaderMap, Method, Response, StatusCode, header::CONTENT_LENGTH};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header::CONTENT_LENGTH};
 use http_body::Body;
 
-use crate::{Clock, End, Ending, Exchange, ResponseHead};
+use crate::{Clock, End, Ending, Exchange, Observe, RequestHead, ResponseHead};
 
 /// Follows one exchange and delivers its one end, at the latest when it is dropped.
 ///
@@ -74,22 +74,29 @@ enum RequestKind {
 }
 
 impl<X: Exchange> Tracker<X> {
-    pub(crate) fn new(exchange: X, clock: Clock, started: Instant, method: &Method) -> Self {
-        let request = match *method {
+    /// Follows an exchange that begins now.
+    #[inline]
+    pub(crate) fn start<O, B>(observer: &O, request: &mut Request<B>, clock: &Clock) -> Self
+    where
+        O: Observe<Exchange = X>,
+    {
+        let started = clock.now();
+        let kind = match *request.method() {
             Method::HEAD => RequestKind::Head,
             Method::CONNECT => RequestKind::Connect,
             _ => RequestKind::Other,
         };
         Self {
             live: Some(Live {
-                exchange,
-                clock,
+                // Made in its place: it is large.
+                exchange: observer.start(&mut RequestHead::new(request, started)),
+                clock: clock.clone(),
                 started,
                 head_at: Since::NEVER,
                 owed: 0,
                 bytes: 0,
                 status: None,
-                request,
+                request: kind,
                 debt: Debt::Undeclared,
                 inside: false,
                 ended: false,
@@ -108,21 +115,39 @@ impl<X: Exchange> Tracker<X> {
     }
 
     /// Runs a `call` or `poll` of the inner service, knowing that a panic may come.
+    #[inline]
     pub(crate) fn run<R>(&mut self, inner: impl FnOnce() -> R) -> R {
-        let Some(live) = &mut self.live else {
-            return inner();
+        self.enter();
+        let result = match &self.live {
+            Some(live) if X::SCOPES => live.exchange.scope(inner),
+            _ => inner(),
         };
-        live.inside = true;
-        let result = live.exchange.scope(inner);
-        live.inside = false;
+        self.leave();
         result
     }
 
+    /// The inner service is about to be called.
+    #[inline]
+    pub(crate) const fn enter(&mut self) {
+        if let Some(live) = &mut self.live {
+            live.inside = true;
+        }
+    }
+
+    /// The inner service returned.
+    #[inline]
+    pub(crate) const fn leave(&mut self) {
+        if let Some(live) = &mut self.live {
+            live.inside = false;
+        }
+    }
+
     /// Destroys something of the inner service that may not have finished.
+    #[inline]
     pub(crate) fn destroy(&self, inner: impl FnOnce()) {
         match &self.live {
-            Some(live) => live.exchange.scope(inner),
-            None => inner(),
+            Some(live) if X::SCOPES => live.exchange.scope(inner),
+            _ => inner(),
         }
     }
 
@@ -239,7 +264,11 @@ impl<X: Exchange> Live<X> {
             .with_trailers(trailers)
             .with_bytes(self.bytes)
             .with_head_at(self.head_at.instant(self.started));
-        self.exchange.scope(|| self.exchange.end(&end));
+        if X::SCOPES {
+            self.exchange.scope(|| self.exchange.end(&end));
+        } else {
+            self.exchange.end(&end);
+        }
     }
 }
 
