@@ -1,7 +1,11 @@
 /// The label values of one series except the route, as small numbers: what is looked up for every
-/// request, so it is two words and no text.
+/// request, so it is two words and no text. Two fields, which stay in registers, where an array would be
+/// written to memory by halves and be waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Key([u64; 2]);
+pub(crate) struct Key {
+    fixed: u64,
+    custom: u64,
+}
 
 /// How many labels of their own users may add.
 pub(crate) const CUSTOM_LABELS: usize = 4;
@@ -21,18 +25,18 @@ pub(crate) enum Field {
 }
 
 impl Field {
-    /// The word, the lowest bit, and how many bits.
+    /// Whether it is a label of the user's own, the lowest bit in its word, and how many bits.
     #[expect(clippy::cast_possible_truncation, reason = "less than `CUSTOM_LABELS`")]
-    const fn place(self) -> (usize, u32, u32) {
+    const fn place(self) -> (bool, u32, u32) {
         match self {
-            Self::Method => (0, 0, 8),
-            Self::Scheme => (0, 8, 4),
-            Self::Version => (0, 12, 4),
-            Self::Detail => (0, 16, 8),
-            Self::RpcCode => (0, 24, 8),
-            Self::Status => (0, 32, 16),
-            Self::ErrorType => (0, 48, 16),
-            Self::Custom(index) => (1, (index % CUSTOM_LABELS) as u32 * 16, 16),
+            Self::Method => (false, 0, 8),
+            Self::Scheme => (false, 8, 4),
+            Self::Version => (false, 12, 4),
+            Self::Detail => (false, 16, 8),
+            Self::RpcCode => (false, 24, 8),
+            Self::Status => (false, 32, 16),
+            Self::ErrorType => (false, 48, 16),
+            Self::Custom(index) => (true, (index % CUSTOM_LABELS) as u32 * 16, 16),
         }
     }
 
@@ -45,7 +49,10 @@ impl Field {
 
 impl Key {
     /// Without any value.
-    pub(crate) const EMPTY: Self = Self([0; 2]);
+    pub(crate) const EMPTY: Self = Self {
+        fixed: 0,
+        custom: 0,
+    };
 
     #[inline]
     #[expect(
@@ -53,17 +60,19 @@ impl Key {
         reason = "the field's bits are what is wanted"
     )]
     pub(crate) const fn get(self, field: Field) -> u16 {
-        let (word, shift, _) = field.place();
-        let [first, second] = self.0;
-        let word = if word == 0 { first } else { second };
+        let (is_custom, shift, _) = field.place();
+        let word = if is_custom { self.custom } else { self.fixed };
         (word >> shift) as u16 & field.max()
     }
 
     #[inline]
     pub(crate) const fn set(&mut self, field: Field, value: u16) {
-        let (word, shift, _) = field.place();
-        let [first, second] = &mut self.0;
-        let word = if word == 0 { first } else { second };
+        let (is_custom, shift, _) = field.place();
+        let word = if is_custom {
+            &mut self.custom
+        } else {
+            &mut self.fixed
+        };
         *word = *word & !((field.max() as u64) << shift) | ((value & field.max()) as u64) << shift;
     }
 
@@ -77,21 +86,25 @@ impl Key {
     /// Only what `mask` has: the fields that an instrument's labels need.
     #[inline]
     pub(crate) const fn masked(self, mask: Self) -> Self {
-        let ([a, b], [x, y]) = (self.0, mask.0);
-        Self([a & x, b & y])
+        Self {
+            fixed: self.fixed & mask.fixed,
+            custom: self.custom & mask.custom,
+        }
     }
 
     /// What either has.
     pub(crate) const fn union(self, other: Self) -> Self {
-        let ([a, b], [x, y]) = (self.0, other.0);
-        Self([a | x, b | y])
+        Self {
+            fixed: self.fixed | other.fixed,
+            custom: self.custom | other.custom,
+        }
     }
 
     /// Spreads keys over buckets. What is hashed are small numbers of the program's own making.
     #[inline]
     pub(crate) const fn spread(self, seed: u64) -> u64 {
-        let [a, b] = self.0;
-        (a ^ b.rotate_left(29) ^ seed.rotate_right(8)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        (self.fixed ^ self.custom.rotate_left(29) ^ seed.rotate_right(8))
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 }
 
