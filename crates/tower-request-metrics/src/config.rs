@@ -13,8 +13,8 @@ use tower_observe::{
 };
 
 use crate::{
+    age::Age,
     builder::{ClientGone, Protocol, StatusLabel},
-    cache::{Age, Handle, Row},
     descriptor::Methods as RpcMethods,
     instrument::{Dimension, Instrument, Moment},
     key::{Field, Key},
@@ -24,6 +24,7 @@ use crate::{
     preset::GrpcNames,
     recorder::Target,
     route::RouteTable,
+    row::{Handle, Row},
 };
 
 pub(crate) type Skip = Arc<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>;

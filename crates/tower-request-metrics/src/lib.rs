@@ -116,6 +116,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod age;
 mod builder;
 mod cache;
 mod config;
@@ -135,6 +136,7 @@ mod recording;
 mod request_body;
 mod route;
 mod route_tag;
+mod row;
 
 pub use self::{
     builder::{ClientGone, Protocol, RequestMetricsBuilder, StatusLabel},

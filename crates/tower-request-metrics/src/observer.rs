@@ -8,18 +8,20 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE};
+use http::{Extensions, HeaderMap, Method, StatusCode, header::CONTENT_TYPE};
 use tower_observe::{Observe, RequestHead, Spec, grpc::Code};
 
 use crate::{
     Instrument, RequestMetricsBuilder,
+    age::Age,
     builder::Protocol,
-    cache::{Age, Cache, Row},
+    cache::Cache,
     config::{Config, ENDPOINT_OVERFLOW, version_id},
     key::{Field, Key},
     recorder::RecorderId,
     recording::Recording,
-    route,
+    route::{Route, RouteTable},
+    row::Row,
 };
 
 /// The observer behind [`RequestMetricsLayer`](crate::RequestMetricsLayer).
@@ -227,6 +229,48 @@ impl Shared {
         cache.other()
     }
 
+    /// The row of the route that a router set.
+    #[inline]
+    fn row_matched<'a>(
+        cache: &'a Cache,
+        extensions: &Extensions,
+        now: Age,
+    ) -> Option<&'a Arc<Row>> {
+        if let Some(route) = extensions.get::<Route>() {
+            return Some(Self::row(cache, route.as_str(), now));
+        }
+        #[cfg(feature = "axum")]
+        if let Some(path) = extensions.get::<axum::extract::MatchedPath>() {
+            return Some(cache.of_path(path).unwrap_or_else(|| {
+                let row = Self::row(cache, path.as_str(), now);
+                cache.keep_path(path, row);
+                row
+            }));
+        }
+        None
+    }
+
+    /// The row of the route that this path takes by the table.
+    #[inline]
+    fn row_of_table<'a>(
+        cache: &'a Cache,
+        routes: &RouteTable,
+        path: &str,
+        now: Age,
+    ) -> &'a Arc<Row> {
+        let Some((number, template)) = routes.matched(path) else {
+            return cache.other();
+        };
+        cache.of_table(number).unwrap_or_else(|| {
+            let row = Self::row(cache, template, now);
+            // Not if it is over budget: every request that is will be counted.
+            if !row.is_other() {
+                cache.keep(number, row);
+            }
+            row
+        })
+    }
+
     /// What is known of every request of this method.
     #[inline]
     fn key(&self, method: &Method) -> Key {
@@ -263,11 +307,12 @@ impl Observe for RequestMetrics {
         if is_rpc {
             return self.start_rpc(request, &cache, key, now);
         }
-        let template = route::matched(request.extensions())
-            .or_else(|| config.routes.as_ref()?.template(request.uri().path()));
-        let row = match template {
-            Some(template) => Shared::row(&cache, template, now),
-            None => cache.other(),
+        let row = if let Some(row) = Shared::row_matched(&cache, request.extensions(), now) {
+            row
+        } else if let Some(routes) = &config.routes {
+            Shared::row_of_table(&cache, routes, request.uri().path(), now)
+        } else {
+            cache.other()
         };
         if row.is_skipped() {
             return Recording::none();

@@ -9,7 +9,7 @@ use tower_observe::{Class, End, Ending, Exchange, RequestHead, ResponseHead, grp
 
 use crate::{
     Instrument,
-    cache::{Age, Handle, Raised, Row},
+    age::Age,
     config::{Config, SENT},
     instrument::Moment,
     key::{Field, Key},
@@ -17,6 +17,7 @@ use crate::{
     observer::Shared,
     request_body::Counter,
     route,
+    row::{At, Handle, Raised, Row, Start},
 };
 
 /// One request being recorded. Made by [`RequestMetrics`](crate::RequestMetrics).
@@ -29,6 +30,7 @@ pub struct Recording {
     home: Option<Arc<Shared>>,
     key: Key,
     started: Age,
+    start: Start,
     rare: Option<Box<Rare>>,
     call: Call,
     /// Whether only the head of the response is sent.
@@ -70,6 +72,7 @@ impl Recording {
             home: None,
             key: Key::EMPTY,
             started: Age::START,
+            start: Start::ELSEWHERE,
             rare: None,
             call: Call::Http(UNDECLARED),
             is_head: false,
@@ -93,6 +96,7 @@ impl Recording {
         } else {
             UNDECLARED
         };
+        let (start, raised) = row.start(key, now);
         let mut recording = Self {
             row: Some(Arc::clone(row)),
             home,
@@ -100,9 +104,10 @@ impl Recording {
             is_head: *request.method() == Method::HEAD,
             key,
             started: now,
+            start,
             ..Self::none()
         };
-        recording.raised(row.raise(Instrument::Active, key, now));
+        recording.raised(raised);
         if config.counts_bodies {
             recording.rare().counter = Some(count_body(false, request));
         }
@@ -148,9 +153,12 @@ impl Recording {
         }
     }
 
-    /// Lowers the gauge of active requests.
+    /// Lowers the gauge of active requests, or that of calls in flight.
+    #[inline]
     fn lower(&self, row: &Row, instrument: Instrument) {
-        if self.active {
+        if self.active && instrument == Instrument::Active {
+            row.lower_active(self.start, self.key);
+        } else if self.active {
             row.lower(instrument, self.key);
         } else if let Some(handle) = self.rare.as_ref().and_then(|rare| rare.active.as_ref()) {
             handle.lower();
@@ -203,6 +211,7 @@ fn count_body(rpc: bool, request: &mut RequestHead<'_>) -> Arc<Counter> {
 
 impl Exchange for Recording {
     const FRAMES: bool = true;
+    const SCOPES: bool = false;
 
     #[inline]
     fn head(&mut self, response: &mut ResponseHead<'_>) {
@@ -291,10 +300,34 @@ impl Recording {
         } else {
             key.set(Field::Status, config.status_id(end, Class::Success));
         }
-        let at = row.at(Moment::End, key);
-        at.add(Instrument::Requests, now, 1);
+        // Not where the route became known late: the request started on another row.
+        let start = match rare {
+            None => self.start,
+            Some(_) => Start::ELSEWHERE,
+        };
+        let at = row.end(start, key);
         let seconds = now.seconds_since(self.started);
         let upgraded = end.ending() == Ending::Upgraded;
+        let is_usual = rare.is_none() && !upgraded && end.status().is_some();
+        if is_usual {
+            at.ended(now, seconds, size(end.bytes()));
+        } else {
+            self.unusual_end(row, at, key, now, end);
+        }
+        let declared = Some(declared).filter(|bytes| *bytes != UNDECLARED);
+        let counted = self.counter().and_then(|counter| counter.bytes());
+        if let Some(bytes) = counted.or(declared) {
+            at.record(Instrument::RequestSize, now, size(bytes));
+        }
+    }
+
+    #[cold]
+    fn unusual_end(&self, row: &Row, at: At<'_>, key: Key, now: Age, end: &End<'_>) {
+        let config = row.config();
+        let rare = self.rare.as_deref();
+        let seconds = now.seconds_since(self.started);
+        let upgraded = end.ending() == Ending::Upgraded;
+        at.add(Instrument::Requests, now, 1);
         if let Some(stream) = rare.and_then(|rare| rare.stream.as_ref()) {
             match stream {
                 Raised::Not => {}
@@ -309,11 +342,6 @@ impl Recording {
             row.add(Instrument::Upgrades, key, now, 1);
         } else if end.status().is_some() {
             at.record(Instrument::ResponseSize, now, size(end.bytes()));
-        }
-        let declared = Some(declared).filter(|bytes| *bytes != UNDECLARED);
-        let counted = self.counter().and_then(|counter| counter.bytes());
-        if let Some(bytes) = counted.or(declared) {
-            at.record(Instrument::RequestSize, now, size(bytes));
         }
     }
 

@@ -17,10 +17,11 @@ use tower_service::Service;
 
 use crate::{
     Instrument,
-    cache::{Age, Row},
+    age::Age,
     config::RECEIVED,
     key::{Field, Key},
     messages::Messages,
+    row::Row,
 };
 
 /// Counts the bytes and gRPC messages of request bodies, for a

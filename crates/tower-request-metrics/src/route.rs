@@ -53,8 +53,12 @@ pub(crate) fn matched(extensions: &Extensions) -> Option<&str> {
 /// The syntax is matchit's, which is axum's: `{name}` is one segment, `{*name}` the rest.
 #[derive(Clone)]
 pub struct RouteTable {
-    router: Arc<Router<SharedString>>,
+    router: Arc<Router<Template>>,
+    len: usize,
 }
+
+/// A template of a table, and its number.
+struct Template(usize, SharedString);
 
 impl RouteTable {
     /// A table of these templates.
@@ -66,21 +70,35 @@ impl RouteTable {
         templates: impl IntoIterator<Item = T>,
     ) -> Result<Self, BuildError> {
         let mut router = Router::new();
+        let mut len = 0;
         for template in templates {
             let Route(template) = Route::new(template);
             router
-                .insert(template.to_string(), template.clone())
+                .insert(template.to_string(), Template(len, template.clone()))
                 .map_err(|error| Kind::RouteTemplate(template.to_string(), error.to_string()))?;
+            len += 1;
         }
         Ok(Self {
             router: Arc::new(router),
+            len,
         })
     }
 
     /// The template that this path matches.
-    #[inline]
     pub fn template(&self, path: &str) -> Option<&str> {
-        self.router.at(path).ok().map(|matched| &**matched.value)
+        self.matched(path).map(|(_, template)| template)
+    }
+
+    /// The template that this path matches, and its number.
+    #[inline]
+    pub(crate) fn matched(&self, path: &str) -> Option<(usize, &str)> {
+        let Template(number, template) = self.router.at(path).ok()?.value;
+        Some((*number, template))
+    }
+
+    /// How many templates there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.len
     }
 }
 

@@ -12,7 +12,7 @@ use tower_observe::{Clock, GrpcClassify, HttpClassify, Kind as MetricKind};
 use super::{ClientGone, Protocol, RequestMetricsBuilder, StatusLabel};
 use crate::{
     BuildError, Dimension, Instrument, Names, RequestMetrics,
-    cache::Age,
+    age::Age,
     config::{Config, From as Value, OwnLabel, Series},
     descriptor::{self, Methods as RpcMethods},
     error::Kind,

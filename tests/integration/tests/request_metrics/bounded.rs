@@ -1,8 +1,9 @@
 //! No client can add series.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, convert::Infallible, future::ready};
 
-use http::{HeaderName, Method, Request};
+use http::{HeaderName, Method, Request, Response, StatusCode};
+use tower::{Layer as _, service_fn};
 use tower_request_metrics::{Instrument, Label, Route, RouteTable};
 
 use crate::common::{Scene, finish};
@@ -217,6 +218,54 @@ fn what_is_skipped_leaves_no_series() {
     assert_eq!(scene.lines(), Vec::<String>::new());
     finish(&mut service, request("/metrics").body(()).unwrap());
     assert_eq!(scene.sum("api_requests_total"), 1.0);
+}
+
+#[test]
+fn templates_of_a_table_over_the_budget_are_counted_every_time() {
+    let table = RouteTable::new(["/a", "/b", "/c"]).unwrap();
+    let scene = Scene::with(|builder| builder.routes(table).max_routes(1));
+    let mut service = scene.layer_over_anything();
+    for path in ["/b", "/a", "/b", "/c", "/a"] {
+        finish(&mut service, request(path).body(()).unwrap());
+    }
+    assert_eq!(
+        scene.of("api_requests_total"),
+        [
+            r#"api_requests_total{method="GET",endpoint="/b",status="200"} 2"#,
+            r#"api_requests_total{method="GET",endpoint="_OTHER",status="200"} 3"#,
+        ]
+    );
+    let overflow = r#"api_label_overflow_total{label="endpoint"}"#;
+    assert_eq!(scene.value(overflow), Some(3.0));
+}
+
+#[test]
+fn many_methods_and_statuses_of_one_route_are_told_apart() {
+    const STATUSES: [u16; 12] = [200, 201, 202, 203, 206, 300, 301, 400, 404, 422, 500, 503];
+    let methods: Vec<_> = (0..30).map(|number| format!("M{number}")).collect();
+    let scene = Scene::with(|builder| builder.methods(methods.clone()));
+    let mut service = scene.layer.layer(service_fn(|request: Request<()>| {
+        let mut response = Response::new(String::new());
+        *response.status_mut() = *request.extensions().get().expect("a status");
+        ready(Ok::<_, Infallible>(response))
+    }));
+    for turn in 1..=3 {
+        for method in &methods {
+            for status in STATUSES {
+                let status = StatusCode::from_u16(status).unwrap();
+                let request = request("/").method(&**method).extension(status);
+                let request = request.extension(Route::new("/one"));
+                finish(&mut service, request.body(()).unwrap());
+            }
+        }
+        let lines = scene.of("api_requests_total");
+        assert_eq!(lines.len(), methods.len() * STATUSES.len());
+        let count = format!(" {turn}");
+        assert!(lines.iter().all(|line| line.ends_with(&count)), "{lines:?}");
+        let active = scene.of("api_active_requests");
+        assert_eq!(active.len(), methods.len());
+        assert!(active.iter().all(|line| line.ends_with(" 0")), "{active:?}");
+    }
 }
 
 #[test]

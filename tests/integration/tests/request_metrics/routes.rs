@@ -85,6 +85,25 @@ async fn nested_routers_give_the_whole_template() {
     );
 }
 
+#[tokio::test]
+async fn routers_that_share_a_route_or_make_its_path_anew_count_as_one() {
+    let scene = Scene::new();
+    let inner = || users().layer(scene.layer.clone());
+    // A router that is mounted as a service joins the two paths for every request.
+    let mounted = Router::new().nest_service("/api", inner());
+    let nested = Router::new().nest("/api", inner());
+    for _ in 0..5 {
+        for app in [&mounted, &nested] {
+            go(app.clone(), "/api/users/7").await;
+        }
+        go(inner(), "/users/7").await;
+    }
+    assert_eq!(
+        counted(&scene),
+        ["/api/users/{id} 200 10", "/users/{id} 200 5"]
+    );
+}
+
 fn files()
 -> impl Service<Request<Body>, Response = Response<Full<bytes::Bytes>>, Error = Infallible, Future: Send>
 + Clone

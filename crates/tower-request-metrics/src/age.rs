@@ -1,0 +1,40 @@
+//! Time, as numbers that atomics hold.
+
+use std::time::{Duration, Instant};
+
+/// Nanoseconds since the configuration's origin, or a span of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Age(pub(crate) u64);
+
+impl Age {
+    pub(crate) const SECOND: Self = Self(1_000_000_000);
+    /// Before any request.
+    pub(crate) const START: Self = Self(0);
+    pub(crate) const FOREVER: Self = Self(u64::MAX);
+
+    pub(crate) fn of(span: Duration) -> Self {
+        Self(
+            span.as_secs()
+                .saturating_mul(1_000_000_000)
+                .saturating_add(u64::from(span.subsec_nanos())),
+        )
+    }
+
+    /// In seconds, from `earlier` to this.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "spans past 100 days may be off by a nanosecond"
+    )]
+    pub(crate) const fn seconds_since(self, earlier: Self) -> f64 {
+        self.0.saturating_sub(earlier.0) as f64 / 1e9
+    }
+
+    pub(crate) fn between(origin: Instant, now: Instant) -> Self {
+        Self::of(now.saturating_duration_since(origin))
+    }
+
+    /// So much later.
+    pub(crate) fn after(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(Self::of(span).0))
+    }
+}
