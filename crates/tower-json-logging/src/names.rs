@@ -1,6 +1,6 @@
 //! Names of the series and of their labels, and of what the request's line is known by.
 
-use metrics::{Counter, counter};
+use metrics::counter;
 use tower_observe::{Spec, Unit};
 use tracing_core::Level;
 
@@ -84,24 +84,67 @@ pub fn specs() -> Vec<Spec> {
     ]
 }
 
+/// A counter of this name by level. A match over literals: only for labels that are literals makes the
+/// facade no allocation.
+macro_rules! by_level {
+    ($level:expr, $name:expr $(, $label:literal => $value:literal)*) => {
+        match $level {
+            Level::ERROR => counter!($name $(, $label => $value)*, "level" => "ERROR"),
+            Level::WARN => counter!($name $(, $label => $value)*, "level" => "WARN"),
+            Level::INFO => counter!($name $(, $label => $value)*, "level" => "INFO"),
+            Level::DEBUG => counter!($name $(, $label => $value)*, "level" => "DEBUG"),
+            Level::TRACE => counter!($name $(, $label => $value)*, "level" => "TRACE"),
+        }
+    };
+}
+
+/// Why a line was not written, where no sink is asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Lost {
+    IoError,
+    RateLimited,
+    Sampled,
+}
+
 /// Counts a line that was written.
 pub(crate) fn count_written(level: Level) {
-    // The labels are literals: only so does the facade make no allocation for them.
-    let counter = match level {
-        Level::ERROR => counter!(LINES_TOTAL, "level" => "ERROR"),
-        Level::WARN => counter!(LINES_TOTAL, "level" => "WARN"),
-        Level::INFO => counter!(LINES_TOTAL, "level" => "INFO"),
-        Level::DEBUG => counter!(LINES_TOTAL, "level" => "DEBUG"),
-        Level::TRACE => counter!(LINES_TOTAL, "level" => "TRACE"),
+    by_level!(level, LINES_TOTAL).increment(1);
+}
+
+/// Counts a line that was not.
+pub(crate) fn count_lost(level: Level, reason: Lost) {
+    let counter = match reason {
+        Lost::IoError => by_level!(level, LINES_DROPPED_TOTAL, "reason" => "io_error"),
+        Lost::RateLimited => by_level!(level, LINES_DROPPED_TOTAL, "reason" => "rate_limited"),
+        Lost::Sampled => by_level!(level, LINES_DROPPED_TOTAL, "reason" => "sampled"),
     };
     counter.increment(1);
 }
 
-/// Counts a line that was not.
-pub(crate) fn count_lost(level: Level, reason: &'static str) {
-    lost(level, reason).increment(1);
-}
+#[cfg(test)]
+mod tests {
+    use metrics_util::debugging::DebuggingRecorder;
 
-fn lost(level: Level, reason: &'static str) -> Counter {
-    counter!(LINES_DROPPED_TOTAL, "reason" => reason, "level" => level.as_str())
+    use super::*;
+
+    #[test]
+    fn a_lost_line_is_counted_by_its_reason_and_level() {
+        for (reason, name) in [
+            (Lost::IoError, IO_ERROR),
+            (Lost::RateLimited, RATE_LIMITED),
+            (Lost::Sampled, SAMPLED),
+        ] {
+            let recorder = DebuggingRecorder::new();
+            let snapshotter = recorder.snapshotter();
+            metrics::with_local_recorder(&recorder, || count_lost(Level::WARN, reason));
+            let series = snapshotter.snapshot().into_vec();
+            let [(key, ..)] = &series[..] else {
+                panic!("{series:?}")
+            };
+            let (series, labels) = key.key().clone().into_parts();
+            assert_eq!(series.as_str(), LINES_DROPPED_TOTAL);
+            let labels: Vec<_> = labels.iter().map(|l| (l.key(), l.value())).collect();
+            assert_eq!(labels, [(REASON, name), (LEVEL, "WARN")]);
+        }
+    }
 }

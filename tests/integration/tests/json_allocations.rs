@@ -12,7 +12,7 @@ use http::{HeaderValue, Request, Response, header::CONTENT_TYPE};
 use http_body_util::{BodyExt as _, Full};
 use test_support::alloc::{self, CountingAllocator};
 use tower::{Layer as _, Service, service_fn};
-use tower_json_logging::{JsonLayer, JsonLogging, JsonLoggingLayer};
+use tower_json_logging::{JsonLayer, JsonLogging, JsonLoggingLayer, Sample};
 use tracing_subscriber::layer::SubscriberExt as _;
 
 #[global_allocator]
@@ -56,8 +56,12 @@ fn a_line_allocates_nothing_but_ids_many_at_once() {
         allocations(JsonLoggingLayer::new().layer(service_fn(hello)))
     });
 
+    let sampled = JsonLogging::new().sample(Sample::one_in(u32::MAX));
+    let sampled = allocations(JsonLoggingLayer::from(sampled).layer(service_fn(hello)));
+
     // Two for each 64 ids.
     let most = bare + 1000 / 32 + 2;
     assert!(direct <= most, "{direct} of {bare}");
     assert!(through <= most, "{through} of {bare}");
+    assert!(sampled <= most, "{sampled} of {bare}");
 }

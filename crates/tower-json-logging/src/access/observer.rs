@@ -21,7 +21,7 @@ use crate::{
     context::RequestContext,
     format::JsonLayer,
     limit::{Passage, RateLimit},
-    names::{self, TARGET},
+    names::{self, Lost, TARGET},
     redact::{PathPolicy, QueryPolicy},
     request_id::{self, RequestId},
     trace_context::TraceContext,
@@ -282,12 +282,12 @@ impl Exchange for LoggedRequest {
             match sample.decide(context, &ended) {
                 Decision::Kept => {}
                 Decision::Drawn(rate) => ended.sample_rate = Some(rate),
-                Decision::Dropped => return names::count_lost(ended.level, names::SAMPLED),
+                Decision::Dropped => return names::count_lost(ended.level, Lost::Sampled),
             }
         }
         if let Some(bucket) = &self.settings.bucket {
             if ended.level > Level::WARN && bucket.take() == Passage::Held {
-                return names::count_lost(ended.level, names::RATE_LIMITED);
+                return names::count_lost(ended.level, Lost::RateLimited);
             }
         }
         if let Some(core) = &self.settings.direct {

@@ -21,7 +21,7 @@ use crate::{
         value::Recorder,
     },
     limit::{Passage, RateLimit},
-    names,
+    names::{self, Lost},
     redact::{Names, REDACTED},
     schema::Schema,
 };
@@ -241,7 +241,7 @@ impl JsonLayer {
                 true
             }
             Passage::Held => {
-                names::count_lost(level, names::RATE_LIMITED);
+                names::count_lost(level, Lost::RateLimited);
                 false
             }
         }

@@ -5,7 +5,10 @@ use std::io::Write as _;
 use tracing_core::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::{Importance, Sink, names};
+use crate::{
+    Importance, Sink,
+    names::{self, Lost},
+};
 
 /// Takes finished lines.
 ///
@@ -75,7 +78,7 @@ where
         if written.is_ok() {
             names::count_written(line.level);
         } else {
-            names::count_lost(line.level, names::IO_ERROR);
+            names::count_lost(line.level, Lost::IoError);
         }
     }
 }
