@@ -245,6 +245,22 @@ impl Error for Endless {
 }
 
 #[test]
+fn a_later_error_has_no_sources_of_the_one_before() {
+    let chain = Chain::new(&["scan failed", "no model"].map(String::from)).unwrap();
+    let error = &chain as &dyn Error;
+    let twice = line(|| tracing::error!(error, error = "gave up"));
+    let recorded_again = line(|| {
+        let span = tracing::info_span!("scan", error).entered();
+        span.record("error", "gave up");
+        tracing::info!("in the span");
+    });
+    for line in [twice, recorded_again] {
+        assert_eq!(line["error"], "gave up");
+        assert_eq!(line.get("error_sources"), None);
+    }
+}
+
+#[test]
 fn an_error_without_an_end_has_one() {
     let line = line(|| tracing::error!(error = &Endless as &dyn Error, "x"));
     assert_eq!(line["truncated"], true);

@@ -373,6 +373,31 @@ fn a_place_that_logs_too_often_is_held_back_and_says_so() {
 }
 
 #[test]
+fn the_line_after_those_that_were_held_back_follows_one_that_tells_how_many() {
+    let log = Log::default();
+    let layer = log
+        .layer()
+        .rate_limit(RateLimit::new(1, Duration::from_millis(100)));
+    let mut tries = 0;
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        let is_told = |line: &Value| line.get("suppressed").is_some();
+        // However long that takes: the first of them are held back, and one is not.
+        while !log.lines().iter().any(is_told) {
+            tries += 1;
+            tracing::info!(tries, "often");
+        }
+    });
+    let lines = log.lines();
+    let (told, last) = (&lines[lines.len() - 2], &lines[lines.len() - 1]);
+    assert_eq!(told["message"], "lines were held back");
+    assert_eq!(told["level"], "WARN");
+    assert_eq!(told["module"], last["module"]);
+    assert_eq!(last["tries"], tries);
+    let passed = lines.len() - 1;
+    assert_eq!(told["suppressed"], tries - passed);
+}
+
+#[test]
 fn of_requests_that_are_sampled_errors_have_a_line() {
     let log = Log::default();
     let subscriber = tracing_subscriber::registry().with(log.layer());
