@@ -64,11 +64,11 @@
 //!
 //! | key | type | when |
 //! |---|---|---|
-//! | `timestamp` | string: RFC 3339, UTC, microseconds | always |
+//! | `timestamp` | string: RFC 3339, UTC, microseconds; of a request's line, its end | always |
 //! | `level` | string: `TRACE`, `DEBUG`, `INFO`, `WARN`, `ERROR` | always |
 //! | `message` | string, maybe empty | always |
 //! | `module` | string: the event's module path, else its target | always |
-//! | `function` | string: the event's field `function`, else the name of the nearest span of the same module | if there is one |
+//! | `function` | string: the event's field `function`, as [`function!`] gives it, else the name of the nearest span of the same module | if there is one |
 //! | `scan_id`, `request_id`, `trace_id`, `span_id` | string, whatever was recorded | if the event or a span it is in has a field of that name |
 //! | `error`, `error_sources` | string; array of strings | if the event or a span it is in has a field `error`; if that is an error with sources |
 //! | the event's other fields | see below | in the order of the statement |
@@ -83,7 +83,8 @@
 //! - A field whose name is a secret's, such as `password` or `api_key`, is written as `"[REDACTED]"`:
 //!   see [`JsonLayer::allow_field`]. Errors and panics are searched for credentials, other texts if
 //!   asked to: [`JsonLayer::search_texts`].
-//! - A record of the `log` crate that came through `tracing-log` has the module it was made in.
+//! - A record of the `log` crate that came through `tracing-log` has the module, the file and the line it was
+//!   made in.
 //!
 //! | recorded | written |
 //! |---|---|
@@ -196,6 +197,7 @@
 mod access;
 mod context;
 mod format;
+mod function;
 mod layer;
 mod levels;
 mod limit;
@@ -207,6 +209,8 @@ mod schema;
 mod sink;
 mod trace_context;
 
+#[doc(hidden)]
+pub use self::function::__function_of;
 pub use self::{
     access::{JsonLogging, LoggedRequest, Sample},
     context::{ContextHandle, RequestContext, Value, set},
