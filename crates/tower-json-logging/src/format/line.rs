@@ -60,7 +60,7 @@ pub(crate) fn write(
             }
             What::Constant => line.json(step, b""),
             What::Slot(slot) => line.slot(step, slot, &head, fields, limits),
-            What::Fact(fact) => line.fact(step, fact, &head, limits),
+            What::Fact(fact) => line.fact(step, fact, &head),
             What::Fields => line.fields(step.object, fields),
         }
     }
@@ -88,7 +88,7 @@ struct Mark {
 }
 
 impl Line<'_> {
-    fn fact(&mut self, step: &Step, fact: Fact, head: &Head<'_>, limits: &Limits) {
+    fn fact(&mut self, step: &Step, fact: Fact, head: &Head<'_>) {
         match fact {
             Fact::Timestamp => self.put(step, |out| {
                 out.push(b'"');
@@ -107,16 +107,6 @@ impl Line<'_> {
                     Level::ERROR => b"17",
                 },
             ),
-            Fact::File => {
-                if let Some(file) = head.file {
-                    self.text(step, limits.max_line() / 16, file);
-                }
-            }
-            Fact::Line => {
-                if let Some(line) = head.line {
-                    self.number(step, line);
-                }
-            }
             // They are steps of their own.
             _ => {}
         }
@@ -145,6 +135,16 @@ impl Line<'_> {
             (Slot::Function, _) => {
                 if let Some(function) = head.function {
                     self.text(step, limits.max_line() / 8, function);
+                }
+            }
+            (Slot::File, _) => {
+                if let Some(file) = head.file {
+                    self.text(step, limits.max_line() / 16, file);
+                }
+            }
+            (Slot::Line, _) => {
+                if let Some(line) = head.line {
+                    self.number(step, line);
                 }
             }
             _ => {}

@@ -88,6 +88,8 @@ impl FieldPlan {
         let place = if origin == Origin::LogRecord && plain.starts_with("log.") {
             match plain {
                 "log.target" | "log.module_path" => Place::Slot(Slot::Module),
+                "log.file" => Place::Slot(Slot::File),
+                "log.line" => Place::Slot(Slot::Line),
                 _ => Place::Nowhere,
             }
         } else {
@@ -102,7 +104,10 @@ impl FieldPlan {
         let is_error = matches!(place, Place::Slot(Slot::Error));
         Self {
             name,
-            text: matches!(place, Place::Slot(_)) || schema.fields_are_text(),
+            text: match place {
+                Place::Slot(slot) => slot != Slot::Line,
+                _ => schema.fields_are_text(),
+            },
             secret: matches!(place, Place::Own(_)) && names.is_secret(plain),
             search: is_error || names.searches_texts(),
             place,

@@ -117,10 +117,14 @@ pub(crate) enum Slot {
     Error,
     /// Of the error beside it, and of no other.
     ErrorSources,
+    /// Of a record of the `log` crate.
+    File,
+    /// As `File`.
+    Line,
 }
 
 impl Slot {
-    pub(crate) const COUNT: usize = 10;
+    pub(crate) const COUNT: usize = 12;
 
     pub(crate) const ALL: [Self; Self::COUNT] = [
         Self::Message,
@@ -133,6 +137,8 @@ impl Slot {
         Self::TraceFlags,
         Self::Error,
         Self::ErrorSources,
+        Self::File,
+        Self::Line,
     ];
 
     pub(crate) const fn fact(self) -> Fact {
@@ -147,6 +153,8 @@ impl Slot {
             Self::TraceFlags => Fact::TraceFlags,
             Self::Error => Fact::Error,
             Self::ErrorSources => Fact::ErrorSources,
+            Self::File => Fact::File,
+            Self::Line => Fact::Line,
         }
     }
 
