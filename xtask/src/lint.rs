@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use crate::command::Cmd;
 use crate::summary::Summary;
 use crate::tools::{self, cargo::DENY, cargo::MACHETE};
+use crate::weight;
 use crate::workspace::{self, Package};
 
 pub(crate) const EXAMPLES: &str = "\
@@ -44,6 +45,8 @@ enum Check {
     Features,
     /// The docs have no broken links and no other warnings.
     Docs,
+    /// No published crate brings more crates than the README says, nor more than its budget.
+    Weight,
     /// Licences, duplicates and sources of the dependencies are those of deny.toml.
     Dependencies,
     /// No member states a dependency it does not use.
@@ -59,6 +62,7 @@ impl Check {
             Self::Clippy => "clippy",
             Self::Features => "features",
             Self::Docs => "docs",
+            Self::Weight => "weight",
             Self::Dependencies => "dependencies",
             Self::Unused => "unused",
         }
@@ -103,6 +107,7 @@ impl Check {
                 ])
                 .env("RUSTDOCFLAGS", "-D warnings")
                 .run()?,
+            Self::Weight => return weight::check(root),
             Self::Dependencies => dependencies(root, tools)?,
             Self::Unused => {
                 let dir = tools.create(root)?;

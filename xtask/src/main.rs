@@ -7,6 +7,7 @@ mod lint;
 mod summary;
 mod test;
 mod tools;
+mod weight;
 mod workspace;
 
 use std::process::ExitCode;
@@ -38,7 +39,7 @@ enum Task {
     #[command(after_long_help = test::EXAMPLES)]
     Test(test::Args),
 
-    /// Check format, lints, docs, features, manifests and dependencies.
+    /// Check format, lints, docs, features, manifests, dependencies and how many there are.
     ///
     /// All checks are run even if one fails; they are listed with --list and chosen with --only.
     /// Warnings are errors here, and only here.
