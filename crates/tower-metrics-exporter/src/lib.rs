@@ -86,8 +86,8 @@
 //! # Sinks
 //!
 //! Where nobody scrapes, [`Exporter::sinks`] sends the same series, those of collectors included, to any number
-//! of places at once, with one reading for all of them: `RemoteWrite` to Prometheus and what speaks its
-//! protocol, `Pushgateway` for jobs that end, `MemorySink` for tests. What cannot be sent is tried again with
+//! of places at once, with one reading for all of them: `Otlp` to OpenTelemetry collectors over HTTP
+//! and gRPC, `RemoteWrite` to Prometheus and what speaks its protocol, `Pushgateway` for jobs that end, `MemorySink` for tests. What cannot be sent is tried again with
 //! growing pauses and waits in a buffer of bounded size; what is lost is counted. One handle owns all tasks,
 //! and its `shutdown` sends everything once more, by a deadline, and reports what did not make it.
 //!
@@ -112,7 +112,7 @@
 //! | `tonic` | health over `grpc.health.v1` |
 //! | `admin`, `admin-tls` | [`AdminService`] and [`AdminServer`], and TLS for it |
 //! | `sinks` | `Sinks`, `MemorySink` |
-//! | `remote-write`, `pushgateway` | these sinks, over HTTP |
+//! | `otlp`, `remote-write`, `pushgateway` | these sinks, over HTTP |
 //! | `rustls` | TLS for sinks, with the provider that the application chooses |
 //! | `process` | [`ProcessCollector`], on Linux |
 //! | `tracing` | [exemplars from spans](ExporterBuilder::exemplars_from_spans) |
@@ -167,6 +167,8 @@ pub use self::health::{GrpcHealth, GrpcHealthStream};
 pub use self::operations::{FlushReport, Operations, OperationsBuilder, ShutdownReport};
 #[cfg(feature = "_http")]
 pub use self::sink::HttpClient;
+#[cfg(feature = "otlp")]
+pub use self::sink::Otlp;
 #[cfg(feature = "pushgateway")]
 pub use self::sink::Pushgateway;
 #[cfg(feature = "remote-write")]

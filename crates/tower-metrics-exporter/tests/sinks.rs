@@ -1,6 +1,6 @@
 //! Sinks, and servers that misbehave.
 
-#![cfg(all(feature = "pushgateway", feature = "remote-write"))]
+#![cfg(all(feature = "otlp", feature = "pushgateway", feature = "remote-write"))]
 #![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -24,7 +24,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, task::JoinSet};
-use tower_metrics_exporter::{Exporter, Pushgateway, RemoteWrite, Sinks, SinksHandle};
+use tower_metrics_exporter::{Exporter, Otlp, Pushgateway, RemoteWrite, Sinks, SinksHandle};
 
 /// What a server does with a request.
 #[derive(Clone, Debug)]
@@ -358,4 +358,99 @@ async fn a_pushgateway_that_cannot_be_told_to_delete_is_told_of() {
         seen,
         [("PUT", "/metrics/job/job"), ("DELETE", "/metrics/job/job")]
     );
+}
+
+/// A server of gRPC that answers with these statuses, the first in a header, the others in trailers.
+async fn grpc_server(
+    statuses: &'static [&'static str],
+) -> (String, Arc<Mutex<Vec<Seen>>>, JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen = Arc::<Mutex<Vec<Seen>>>::default();
+    let all = Arc::clone(&seen);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let all = Arc::clone(&all);
+            async move {
+                let (parts, body) = request.into_parts();
+                let body = body.collect().await?.to_bytes();
+                let at = {
+                    let mut all = all.lock().unwrap();
+                    all.push(Seen {
+                        method: parts.method,
+                        path: parts.uri.path().to_owned(),
+                        headers: parts.headers,
+                        body,
+                    });
+                    all.len() - 1
+                };
+                let status = http::HeaderValue::from_static(statuses[at.min(statuses.len() - 1)]);
+                let mut response = Response::builder().header("content-type", "application/grpc");
+                if at == 0 {
+                    response = response.header("grpc-status", status);
+                    return Ok(response
+                        .body(Full::new(Bytes::new()).with_trailers(no_trailers()))
+                        .unwrap());
+                }
+                let trailers =
+                    HeaderMap::from_iter([(http::HeaderName::from_static("grpc-status"), status)]);
+                // One of the points is rejected: partial_success { rejected_data_points: 1 }.
+                let message = Bytes::from_static(&[0, 0, 0, 0, 4, 0x0a, 2, 0x08, 1]);
+                let trailers: Trailers = Box::pin(async { Some(Ok(trailers)) });
+                Ok::<_, hyper::Error>(
+                    response
+                        .body(Full::new(message).with_trailers(trailers))
+                        .unwrap(),
+                )
+            }
+        });
+        let executor = hyper_util::rt::TokioExecutor::new();
+        let server = hyper::server::conn::http2::Builder::new(executor);
+        drop(server.serve_connection(TokioIo::new(stream), service).await);
+    });
+    (format!("http://{address}"), seen, tasks)
+}
+
+type Trailers =
+    std::pin::Pin<Box<dyn Future<Output = Option<Result<HeaderMap, Infallible>>> + Send>>;
+
+fn no_trailers() -> Trailers {
+    Box::pin(async { None })
+}
+
+#[tokio::test]
+async fn a_call_that_may_pass_is_made_again_and_what_is_rejected_of_it_is_counted() {
+    let (url, seen, _tasks) = grpc_server(&["14", "4", "0"]).await;
+    let exporter = exporter();
+    let sinks = start(exporter.sinks().sink(Otlp::grpc(&url).unwrap()));
+    while seen.lock().unwrap().len() < 4 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let report = sinks.shutdown(DEADLINE).await;
+    assert!(report.is_complete(), "{report:?}");
+    let seen = seen.lock().unwrap().clone();
+    assert_eq!(
+        seen[0].path,
+        "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
+    );
+    assert_eq!(seen[0].headers["content-type"], "application/grpc");
+    assert_eq!(seen[0].headers["te"], "trailers");
+    assert_eq!(
+        (&seen[0].body, &seen[1].body),
+        (&seen[1].body, &seen[2].body)
+    );
+    assert_ne!(seen[2].body, seen[3].body);
+    let value = |name: &str, reason| {
+        exporter
+            .value(name, &[("sink", "otlp"), ("reason", reason)])
+            .unwrap()
+    };
+    assert!(value("exporter_sink_failures_total", "server") >= 2.0);
+    // One of each that was taken.
+    let rejected = value("exporter_sink_lost_points_total", "rejected");
+    #[expect(clippy::cast_precision_loss, reason = "a few")]
+    let taken = (seen.len() - 2) as f64;
+    assert!((rejected - taken).abs() < 0.5, "{rejected} of {taken}");
 }

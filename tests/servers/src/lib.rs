@@ -13,6 +13,7 @@ mod postgres;
 mod prometheus;
 mod pushgateway;
 mod redis;
+mod rotel;
 mod tools;
 mod victoria;
 
@@ -27,6 +28,7 @@ pub use self::{
     prometheus::Prometheus,
     pushgateway::Pushgateway,
     redis::Redis,
+    rotel::Rotel,
     tools::{Suite, node, node_modules, piped, promtool_check_metrics, python},
     victoria::VictoriaMetrics,
 };

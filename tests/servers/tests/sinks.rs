@@ -5,10 +5,10 @@ use std::time::Duration;
 use metrics::with_local_recorder;
 use platform_tests::get;
 use serde_json::{Value as Json, json};
-use server_tests::{Prometheus, Pushgateway, Suite, VictoriaMetrics, free_port};
+use server_tests::{Prometheus, Pushgateway, Rotel, Suite, VictoriaMetrics, free_port};
 use tower_metrics_exporter as exporter;
 use tower_metrics_exporter::{
-    Exporter, Matcher, MemorySink, RemoteWrite, Sinks, SinksHandle, Value,
+    Exporter, Matcher, MemorySink, Otlp, RemoteWrite, Sinks, SinksHandle, Value,
 };
 
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -241,4 +241,70 @@ async fn a_pushgateway_that_is_not_there_yet_gets_the_last_push_once_it_is() {
     );
     let report = sinks.shutdown(DEADLINE).await;
     assert!(report.is_complete(), "{report:?}");
+}
+
+/// What must be in `VictoriaMetrics` after one [`record`] of 3 that came by OTLP.
+fn came_by_otlp(victoria: &mut VictoriaMetrics) {
+    for (series, value) in [
+        ("c_total{route=\"/\\\"ü\",\"service.name\"=\"orders\"}", 3.0),
+        ("g", -2.5),
+        ("t_seconds_bucket{le=\"0.5\"}", 0.0),
+        ("t_seconds_bucket{le=\"1\"}", 1.0),
+        ("t_seconds_bucket{le=\"+Inf\"}", 1.0),
+        ("t_seconds_sum", 0.75),
+        ("t_seconds_count", 1.0),
+        // An exponential histogram is one with ranges there.
+        ("n_seconds_count", 1.0),
+        ("n_seconds_bucket{vmrange!=\"\"}", 1.0),
+    ] {
+        let samples = victoria.query(series);
+        assert_eq!(
+            (samples.len(), samples[0].1),
+            (1, value),
+            "{series}: {samples:?}"
+        );
+    }
+}
+
+async fn sent_by_otlp(sink: Otlp, victoria: &mut VictoriaMetrics) {
+    let exporter = Exporter::builder()
+        .buckets(Matcher::full("t_seconds"), [0.5, 1.0])
+        .native_histograms(Matcher::full("n_seconds"), 2.0)
+        .build()
+        .expect("it can be built");
+    record(&exporter, 3);
+    with_local_recorder(&exporter.recorder(), || {
+        metrics::histogram!("n_seconds").record(3.0);
+    });
+    let sinks = start(exporter.sinks().sink(sink.service_name("orders")));
+    came_by_otlp(victoria);
+    let report = sinks.shutdown(DEADLINE).await;
+    assert!(report.is_complete(), "{report:?}");
+    let lost = [("sink", "otlp"), ("reason", "rejected")];
+    let lost = exporter.value("exporter_sink_lost_points_total", &lost);
+    assert_eq!(lost, Some(0.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn victoria_metrics_takes_otlp_over_http() {
+    let mut victoria = VictoriaMetrics::start();
+    let url = format!("{}/opentelemetry", victoria.url());
+    let sink = Otlp::http(&url).expect("it is a URL").gzip();
+    sent_by_otlp(sink, &mut victoria).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_takes_otlp_over_http() {
+    let mut victoria = VictoriaMetrics::start();
+    let rotel = Rotel::start(&format!("{}/opentelemetry", victoria.url()));
+    let sink = Otlp::http(rotel.http()).expect("it is a URL");
+    sent_by_otlp(sink, &mut victoria).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_takes_otlp_over_grpc() {
+    let mut victoria = VictoriaMetrics::start();
+    let rotel = Rotel::start(&format!("{}/opentelemetry", victoria.url()));
+    let sink = Otlp::grpc(rotel.grpc()).expect("it is a URL").gzip();
+    sent_by_otlp(sink, &mut victoria).await;
 }

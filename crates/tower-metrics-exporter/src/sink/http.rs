@@ -42,6 +42,10 @@ pub struct HttpClient {
     has_tls: bool,
 }
 
+/// The trailers of an answer, among its extensions.
+#[derive(Clone, Debug)]
+pub(super) struct Trailers(pub(super) HeaderMap);
+
 /// More of an answer is not read.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
@@ -56,8 +60,22 @@ impl HttpClient {
         }
     }
 
-    /// HTTP/1.1, and HTTP/2 where the server offers it, over TLS for `https`: with the provider and the
-    /// certificates of this configuration.
+    /// HTTP/2 without TLS, as servers of gRPC speak it.
+    #[cfg(feature = "otlp")]
+    pub(super) fn plain_http2() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let client = builder()
+            .http2_only(true)
+            .build::<_, Full<Bytes>>(connector);
+        Self {
+            has_tls: false,
+            ..Self::from_service(client)
+        }
+    }
+
+    /// HTTP/1.1, or with the feature `otlp` HTTP/2 where the server offers it, over TLS for `https`: with the
+    /// provider and the certificates of this configuration.
     ///
     /// # Panics
     ///
@@ -67,8 +85,10 @@ impl HttpClient {
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(config)
             .https_or_http()
-            .enable_http1()
-            .build();
+            .enable_http1();
+        #[cfg(feature = "otlp")]
+        let connector = connector.enable_http2();
+        let connector = connector.build();
         Self::from_service(builder().build::<_, Full<Bytes>>(connector))
     }
 
@@ -91,7 +111,12 @@ impl HttpClient {
                     let response = service.call(request).await.map_err(Into::into)?;
                     let (parts, body) = response.into_parts();
                     let body = Limited::new(body, LONGEST_ANSWER).collect().await?;
-                    Ok(Response::from_parts(parts, body.to_bytes()))
+                    let trailers = body.trailers().cloned();
+                    let mut response = Response::from_parts(parts, body.to_bytes());
+                    if let Some(trailers) = trailers {
+                        response.extensions_mut().insert(Trailers(trailers));
+                    }
+                    Ok(response)
                 })
             }),
             has_tls: true,

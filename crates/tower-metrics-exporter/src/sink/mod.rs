@@ -1,7 +1,7 @@
 //! Where series are sent to, for who is not scraped.
 
 #![cfg_attr(
-    not(all(feature = "pushgateway", feature = "remote-write")),
+    not(all(feature = "otlp", feature = "pushgateway", feature = "remote-write")),
     allow(
         dead_code,
         unused_imports,
@@ -18,6 +18,8 @@ mod frame;
 mod http;
 mod memory;
 mod metrics;
+#[cfg(feature = "otlp")]
+mod otlp;
 #[cfg(feature = "pushgateway")]
 mod pushgateway;
 mod queue;
@@ -31,6 +33,8 @@ use bytes::Bytes;
 use self::failure::Failure;
 #[cfg(feature = "_http")]
 pub use self::http::HttpClient;
+#[cfg(feature = "otlp")]
+pub use self::otlp::Otlp;
 #[cfg(feature = "pushgateway")]
 pub use self::pushgateway::Pushgateway;
 #[cfg(feature = "remote-write")]
@@ -43,7 +47,7 @@ pub use self::{
 pub(crate) use self::{frame::Frame, metrics::specs};
 
 /// Something that series can be sent to: made from [`MemorySink`], and from what the features bring
-/// (`Pushgateway`, `RemoteWrite`).
+/// (`Otlp`, `Pushgateway`, `RemoteWrite`).
 pub struct Sink {
     /// The value of the label `sink` in the series about it.
     name: &'static str,

@@ -270,7 +270,7 @@ impl Encode for Protobuf<'_> {
 
 impl NativeView {
     /// How many observations are in its buckets.
-    fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         let buckets = self.positive.iter().chain(&self.negative);
         self.zero_count + buckets.map(|(_, count)| count).sum::<u64>()
     }

@@ -159,6 +159,45 @@ impl<'a> Writer<'a> {
         self.page.extend_from_slice(&bits(value));
     }
 
+    #[cfg(feature = "otlp")]
+    pub(crate) fn fixed64(&mut self, field: u32, value: u64) {
+        self.tag(field, WireType::Fixed64);
+        self.page.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// `repeated fixed64`, or `double` by its bits.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn packed_fixed64(&mut self, field: u32, values: impl Iterator<Item = u64>) {
+        let message = self.begin(field);
+        for value in values {
+            self.page.extend_from_slice(&value.to_le_bytes());
+        }
+        self.end(message);
+    }
+
+    /// `repeated uint64`.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn packed_varint(&mut self, field: u32, values: impl Iterator<Item = u64>) {
+        let message = self.begin(field);
+        for value in values {
+            self.varint(value);
+        }
+        self.end(message);
+    }
+
+    #[cfg(feature = "otlp")]
+    pub(crate) fn bytes(&mut self, field: u32, value: &[u8]) {
+        self.tag(field, WireType::Delimited);
+        self.varint(value.len() as u64);
+        self.raw(value);
+    }
+
+    /// Fields that are written already.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn raw(&mut self, fields: &[u8]) {
+        self.page.extend_from_slice(fields);
+    }
+
     /// Also of a NaN that means something.
     #[cfg(feature = "remote-write")]
     pub(crate) fn exact_double(&mut self, field: u32, value: f64) {
