@@ -3,12 +3,8 @@
 use std::{
     convert::Infallible,
     error::Error,
-    fmt,
-    future::Future,
-    io,
-    pin::pin,
+    fmt, io,
     sync::{Arc, Mutex, OnceLock, PoisonError},
-    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
@@ -26,7 +22,7 @@ use tracing_core::{
 };
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::strict::Strict;
+use crate::{input::Input, now::now, strict::Strict};
 
 /// Takes the data apart, logs what it says, and looks at what was written.
 ///
@@ -104,34 +100,6 @@ fn check(line: &[u8], longest: usize) {
     let read: Result<Strict, _> = serde_json::from_str(inside);
     if let Err(error) = read {
         panic!("{error}: {inside}");
-    }
-}
-
-/// Data that is taken from the front.
-struct Input<'a>(&'a [u8]);
-
-impl Input<'_> {
-    fn byte(&mut self) -> u8 {
-        let Some((first, rest)) = self.0.split_first() else {
-            return 0;
-        };
-        self.0 = rest;
-        *first
-    }
-
-    fn bytes(&mut self) -> Vec<u8> {
-        let length = usize::from(self.byte()).min(self.0.len());
-        let (bytes, rest) = self.0.split_at(length);
-        self.0 = rest;
-        bytes.to_vec()
-    }
-
-    fn text(&mut self) -> String {
-        String::from_utf8_lossy(&self.bytes()).into_owned()
-    }
-
-    fn number(&mut self) -> u64 {
-        (0..8).fold(0, |number, _| number << 8 | u64::from(self.byte()))
     }
 }
 
@@ -307,16 +275,5 @@ impl io::Write for Lines {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-fn now<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    match future
-        .as_mut()
-        .poll(&mut Context::from_waker(Waker::noop()))
-    {
-        Poll::Ready(output) => output,
-        Poll::Pending => unreachable!("nothing here waits"),
     }
 }

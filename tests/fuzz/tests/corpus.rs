@@ -14,15 +14,12 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
     files
 }
 
-#[test]
-fn the_corpus_of_lines_holds() {
-    for data in corpus("lines") {
-        fuzz_tests::lines::run(&data);
+/// Runs each of the corpus, and as many of its neighbours.
+fn hold(target: &str, run: fn(&[u8]), neighbours: usize) {
+    let corpus = corpus(target);
+    for data in &corpus {
+        run(data);
     }
-}
-
-#[test]
-fn lines_hold_for_neighbours_of_the_corpus() {
     // The same every time: a failure is there again.
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = move || {
@@ -31,8 +28,7 @@ fn lines_hold_for_neighbours_of_the_corpus() {
         random ^= random << 17;
         random as usize
     };
-    let corpus = corpus("lines");
-    for round in 0..3000 {
+    for round in 0..neighbours {
         let mut data = corpus[round % corpus.len()].clone();
         for _ in 0..next() % 8 {
             let at = next() % data.len();
@@ -40,6 +36,16 @@ fn lines_hold_for_neighbours_of_the_corpus() {
         }
         let cut = next() % data.len() + 1;
         data.truncate(cut);
-        fuzz_tests::lines::run(&data);
+        run(&data);
     }
+}
+
+#[test]
+fn lines_hold_for_the_corpus_and_its_neighbours() {
+    hold("lines", fuzz_tests::lines::run, 3000);
+}
+
+#[test]
+fn scrapes_hold_for_the_corpus_and_its_neighbours() {
+    hold("scrapes", fuzz_tests::scrapes::run, 3000);
 }
