@@ -42,12 +42,18 @@ impl<'a> Escaper<'a> {
         }
     }
 
+    #[inline]
     fn plain(&mut self, text: &str) {
         if text.len() <= self.room {
             self.out.extend_from_slice(text.as_bytes());
             self.room -= text.len();
-            return;
+        } else {
+            self.start_of(text);
         }
+    }
+
+    #[cold]
+    fn start_of(&mut self, text: &str) {
         let fits = (0..=self.room).rev().find_map(|at| text.get(..at));
         self.out
             .extend_from_slice(fits.unwrap_or_default().as_bytes());

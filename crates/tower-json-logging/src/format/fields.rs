@@ -155,15 +155,6 @@ impl Fields {
         }
     }
 
-    /// Fills a slot, unless it is.
-    fn put_slot_if_free(&mut self, slot: Slot, json: &[u8], cut: bool) {
-        let start = self.slot_bytes.len();
-        if let Some(place @ None) = self.slots.get_mut(slot as usize) {
-            self.slot_bytes.extend_from_slice(json);
-            *place = Some(SlotValue::new(start..self.slot_bytes.len(), cut));
-        }
-    }
-
     fn set_slot(&mut self, slot: Slot, value: Option<SlotValue>) {
         if let Some(place) = self.slots.get_mut(slot as usize) {
             *place = value;
@@ -256,13 +247,17 @@ impl Fields {
     pub(crate) fn merge(&mut self, outer: &Self, limits: &Limits) {
         self.cut |= outer.cut;
         let has_error = self.slot(Slot::Error).is_some();
-        for (slot, value) in Slot::ALL.into_iter().zip(&outer.slots) {
-            if let Some(value) = value {
-                if slot != Slot::ErrorSources || !has_error {
-                    let bytes = outer.slot_bytes.get(value.range());
-                    self.put_slot_if_free(slot, bytes.unwrap_or_default(), value.cut);
-                }
+        for (slot, (place, value)) in self.slots.iter_mut().zip(&outer.slots).enumerate() {
+            let (None, Some(value)) = (&place, value) else {
+                continue;
+            };
+            if slot == Slot::ErrorSources as usize && has_error {
+                continue;
             }
+            let start = self.slot_bytes.len();
+            let bytes = outer.slot_bytes.get(value.range());
+            self.slot_bytes.extend_from_slice(bytes.unwrap_or_default());
+            *place = Some(SlotValue::new(start..self.slot_bytes.len(), value.cut));
         }
         if outer.entries.is_empty() {
             return;
