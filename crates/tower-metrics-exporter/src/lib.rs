@@ -87,7 +87,8 @@
 //!
 //! Where nobody scrapes, [`Exporter::sinks`] sends the same series, those of collectors included, to any number
 //! of places at once, with one reading for all of them: `Otlp` to OpenTelemetry collectors over HTTP
-//! and gRPC, `RemoteWrite` to Prometheus and what speaks its protocol, `Pushgateway` for jobs that end, `MemorySink` for tests. What cannot be sent is tried again with
+//! and gRPC, `RemoteWrite` to Prometheus and what speaks its protocol, `Pushgateway` for jobs that end, `Statsd` to
+//! agents, `MemorySink` for tests. What cannot be sent is tried again with
 //! growing pauses and waits in a buffer of bounded size; what is lost is counted. One handle owns all tasks,
 //! and its `shutdown` sends everything once more, by a deadline, and reports what did not make it.
 //!
@@ -112,7 +113,7 @@
 //! | `tonic` | health over `grpc.health.v1` |
 //! | `admin`, `admin-tls` | [`AdminService`] and [`AdminServer`], and TLS for it |
 //! | `sinks` | `Sinks`, `MemorySink` |
-//! | `otlp`, `remote-write`, `pushgateway` | these sinks, over HTTP |
+//! | `otlp`, `remote-write`, `pushgateway`, `statsd` | these sinks |
 //! | `rustls` | TLS for sinks, with the provider that the application chooses |
 //! | `process` | [`ProcessCollector`], on Linux |
 //! | `tracing` | [exemplars from spans](ExporterBuilder::exemplars_from_spans) |
@@ -173,6 +174,8 @@ pub use self::sink::Otlp;
 pub use self::sink::Pushgateway;
 #[cfg(feature = "remote-write")]
 pub use self::sink::RemoteWrite;
+#[cfg(feature = "statsd")]
+pub use self::sink::Statsd;
 #[cfg(feature = "sinks")]
 pub use self::sink::{MemorySink, Sink, SinkError, SinkReport, Sinks, SinksHandle, SinksReport};
 #[cfg(feature = "tracing")]

@@ -1,6 +1,11 @@
 //! Sinks, and servers that misbehave.
 
-#![cfg(all(feature = "otlp", feature = "pushgateway", feature = "remote-write"))]
+#![cfg(all(
+    feature = "otlp",
+    feature = "pushgateway",
+    feature = "remote-write",
+    feature = "statsd"
+))]
 #![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -24,7 +29,9 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, task::JoinSet};
-use tower_metrics_exporter::{Exporter, Otlp, Pushgateway, RemoteWrite, Sinks, SinksHandle};
+use tower_metrics_exporter::{
+    Exporter, Otlp, Pushgateway, RemoteWrite, Sinks, SinksHandle, Statsd,
+};
 
 /// What a server does with a request.
 #[derive(Clone, Debug)]
@@ -453,4 +460,78 @@ async fn a_call_that_may_pass_is_made_again_and_what_is_rejected_of_it_is_counte
     #[expect(clippy::cast_precision_loss, reason = "a few")]
     let taken = (seen.len() - 2) as f64;
     assert!((rejected - taken).abs() < 0.5, "{rejected} of {taken}");
+}
+
+/// The sum of what datagrams say of a counter.
+fn add(sum: &mut f64, datagram: &[u8]) {
+    let text = std::str::from_utf8(datagram).unwrap();
+    let deltas = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("c_total:")?.strip_suffix("|c"));
+    *sum += deltas
+        .map(|delta| delta.parse::<f64>().unwrap())
+        .sum::<f64>();
+}
+
+async fn over_udp(any: &str) {
+    let receiver = tokio::net::UdpSocket::bind(any).await.unwrap();
+    let address = receiver.local_addr().unwrap().to_string();
+    let exporter = exporter();
+    let sinks = start(exporter.sinks().sink(Statsd::udp(address).unwrap()));
+    let (mut sum, mut datagram) = (0.0, vec![0; 65536]);
+    for expected in [1.0, 3.0] {
+        while sum < expected {
+            let length = receiver.recv(&mut datagram).await.unwrap();
+            assert!(length <= 1432);
+            add(&mut sum, &datagram[..length]);
+        }
+        metrics::with_local_recorder(&exporter.recorder(), || {
+            metrics::counter!("c_total").increment(2);
+        });
+    }
+    assert!((sum - 3.0).abs() < 0.5, "{sum}");
+    assert!(sinks.shutdown(DEADLINE).await.is_complete());
+}
+
+#[tokio::test]
+async fn datagrams_go_over_both_families_of_addresses() {
+    over_udp("127.0.0.1:0").await;
+    over_udp("[::1]:0").await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nothing_is_lost_while_an_agents_socket_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dsd.socket");
+    let exporter = exporter();
+    let sinks = start(exporter.sinks().sink(Statsd::unix(&path).dogstatsd()));
+    let failures = [("sink", "statsd"), ("reason", "network")];
+    for round in 1..4 {
+        metrics::with_local_recorder(&exporter.recorder(), || {
+            metrics::counter!("c_total").increment(round);
+        });
+        let failed = exporter.value("exporter_sink_failures_total", &failures);
+        while exporter.value("exporter_sink_failures_total", &failures) <= failed {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    let receiver = tokio::net::UnixDatagram::bind(&path).unwrap();
+    let (mut sum, mut datagram) = (0.0, vec![0; 65536]);
+    while sum < 7.0 {
+        let length = receiver.recv(&mut datagram).await.unwrap();
+        add(&mut sum, &datagram[..length]);
+    }
+    assert!((sum - 7.0).abs() < 0.5, "{sum}");
+    // Nobody reads any more: the deadline holds.
+    drop(receiver);
+    drop(sinks.shutdown(Duration::from_millis(100)).await);
+}
+
+#[test]
+fn an_address_without_a_port_is_an_error_that_says_so() {
+    for address in ["localhost", "localhost:port", "localhost:70000", ""] {
+        let error = Statsd::udp(address).unwrap_err().to_string();
+        assert!(error.contains("give a host and a port"), "{error}");
+    }
 }

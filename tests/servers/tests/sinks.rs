@@ -1,6 +1,6 @@
 //! Sinks, and the servers that they are made for: what was recorded is what a query gives.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use metrics::with_local_recorder;
 use platform_tests::get;
@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use server_tests::{Prometheus, Pushgateway, Rotel, Suite, VictoriaMetrics, free_port};
 use tower_metrics_exporter as exporter;
 use tower_metrics_exporter::{
-    Exporter, Matcher, MemorySink, Otlp, RemoteWrite, Sinks, SinksHandle, Value,
+    Exporter, Matcher, MemorySink, Otlp, RemoteWrite, Sinks, SinksHandle, Statsd, Value,
 };
 
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -307,4 +307,125 @@ async fn a_collector_takes_otlp_over_grpc() {
     let rotel = Rotel::start(&format!("{}/opentelemetry", victoria.url()));
     let sink = Otlp::grpc(rotel.grpc()).expect("it is a URL").gzip();
     sent_by_otlp(sink, &mut victoria).await;
+}
+
+/// The sums of what datagrams say of counters, and the last of what they say of gauges, until nobody sends.
+fn heard(receiver: &std::net::UdpSocket) -> HashMap<String, f64> {
+    receiver
+        .set_read_timeout(Some(Duration::from_secs(1)))
+        .expect("it can wait");
+    let (mut heard, mut datagram) = (HashMap::new(), vec![0; 65536]);
+    while let Ok(length) = receiver.recv(&mut datagram) {
+        let text = std::str::from_utf8(&datagram[..length]).expect("it is text");
+        for line in text.lines() {
+            let (name, rest) = line.split_once(':').expect("it has a value");
+            let mut parts = rest.split('|');
+            let value: f64 = parts
+                .next()
+                .and_then(|value| value.parse().ok())
+                .expect("a number");
+            let kind = parts.next();
+            let series = format!("{name}{}", parts.next().unwrap_or_default());
+            let entry: &mut f64 = heard.entry(series).or_default();
+            *entry = if kind == Some("c") {
+                *entry + value
+            } else {
+                value
+            };
+        }
+    }
+    heard
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_traffic_through_all_sinks_gives_the_same_numbers_everywhere() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut prometheus = Prometheus::written_to(Suite::Forky, folder, free_port());
+    let mut victoria = VictoriaMetrics::start();
+    let gateway = Pushgateway::start();
+    let agent = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let address = agent.local_addr().expect("an address").to_string();
+    let heard = tokio::task::spawn_blocking(move || heard(&agent));
+
+    let exporter = exporter();
+    let memory = MemorySink::new();
+    let push = exporter::Pushgateway::new(gateway.url(), "all").expect("it is a URL");
+    let otlp = format!("{}/opentelemetry", victoria.url());
+    let sinks = exporter
+        .sinks()
+        .sink(&memory)
+        .sink(remote_write(prometheus.url()))
+        .sink(Otlp::http(&otlp).expect("it is a URL"))
+        .sink(push)
+        .sink(Statsd::udp(address).expect("it is an address").dogstatsd());
+    let sinks = start(sinks);
+    for round in 1..=200_u32 {
+        with_local_recorder(&exporter.recorder(), || {
+            for route in ["a", "b", "c"] {
+                metrics::counter!("n_total", "route" => route).increment(round.into());
+            }
+            metrics::gauge!("g").set(f64::from(round) / 4.0);
+            // Sums that floats hold exactly.
+            metrics::histogram!("t_seconds").record(f64::from(round % 8) / 4.0);
+        });
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let report = sinks.shutdown(DEADLINE).await;
+    assert!(report.is_complete(), "{report:?}");
+
+    let heard = heard.await.expect("it is heard");
+    let page = gateway.page();
+    let last = memory.last().expect("something was sent");
+    let Some(Value::Histogram {
+        buckets,
+        sum,
+        count,
+    }) = last.get("t_seconds", &[])
+    else {
+        panic!("{last:?}")
+    };
+    #[expect(clippy::cast_precision_loss, reason = "a few")]
+    let mut expected = vec![
+        ("n_total", "{route=\"a\"}", "#route:a", 20_100.0),
+        ("n_total", "{route=\"b\"}", "#route:b", 20_100.0),
+        ("n_total", "{route=\"c\"}", "#route:c", 20_100.0),
+        ("g", "", "", 50.0),
+        ("t_seconds_sum", "", "", *sum),
+        ("t_seconds_count", "", "", *count as f64),
+    ];
+    for (labels, tag, (_, count)) in [
+        ("{le=~\"0.5\"}", "#le:0.5", buckets[0]),
+        ("{le=~\"1|1.0\"}", "#le:1.0", buckets[1]),
+        ("{le=\"+Inf\"}", "#le:+Inf", buckets[2]),
+    ] {
+        #[expect(clippy::cast_precision_loss, reason = "a few")]
+        expected.push(("t_seconds_bucket", labels, tag, count as f64));
+    }
+    assert_eq!((*sum, *count), (175.0, 200));
+    assert_eq!(
+        last.get("n_total", &[("route", "a")]),
+        Some(&Value::Counter(20_100.0))
+    );
+    for (name, labels, tag, value) in expected {
+        let series = format!("{name}{labels}");
+        // It may take a moment until what was taken is what a query finds.
+        let query = format!("{series} == {value}");
+        assert_eq!(prometheus.query(&query).len(), 1, "{query}");
+        assert_eq!(victoria.query(&query).len(), 1, "{query}");
+        assert_eq!(heard.get(&format!("{name}{tag}")), Some(&value), "{series}");
+        // The gateway writes bounds in its own way, and labels with its own.
+        let label = labels
+            .trim_matches(['{', '}'])
+            .replace("=~", "=")
+            .replace("1|1.0", "1");
+        let pushed = page.lines().filter(|line| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with('{'))
+                && line.contains(&*label)
+        });
+        let pushed: Vec<f64> = pushed
+            .filter_map(|line| line.rsplit(' ').next()?.parse().ok())
+            .collect();
+        assert_eq!(pushed, [value], "{series}");
+    }
 }

@@ -10,6 +10,8 @@ use std::fmt;
 use http::HeaderValue;
 pub(crate) use labels::{LabelError, Labels, MAX_LABEL_VALUE, valid_name};
 pub(crate) use number::Number;
+#[cfg(feature = "statsd")]
+pub(crate) use number::push_float;
 use number::push_le;
 pub(crate) use protobuf::Protobuf;
 #[cfg(any(feature = "otlp", feature = "remote-write"))]
@@ -147,7 +149,7 @@ impl Bounds {
     }
 
     /// Each as the value of `le`; `+Inf` at the end.
-    #[cfg(feature = "remote-write")]
+    #[cfg(any(feature = "remote-write", feature = "statsd"))]
     pub(crate) fn le(&self) -> impl Iterator<Item = &str> {
         self.texts().map(|text| text.trim_end_matches("\"} "))
     }

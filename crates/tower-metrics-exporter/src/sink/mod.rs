@@ -1,7 +1,12 @@
 //! Where series are sent to, for who is not scraped.
 
 #![cfg_attr(
-    not(all(feature = "otlp", feature = "pushgateway", feature = "remote-write")),
+    not(all(
+        feature = "otlp",
+        feature = "pushgateway",
+        feature = "remote-write",
+        feature = "statsd"
+    )),
     allow(
         dead_code,
         unused_imports,
@@ -25,6 +30,8 @@ mod pushgateway;
 mod queue;
 #[cfg(feature = "remote-write")]
 mod remote_write;
+#[cfg(feature = "statsd")]
+mod statsd;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -39,6 +46,8 @@ pub use self::otlp::Otlp;
 pub use self::pushgateway::Pushgateway;
 #[cfg(feature = "remote-write")]
 pub use self::remote_write::RemoteWrite;
+#[cfg(feature = "statsd")]
+pub use self::statsd::Statsd;
 pub use self::{
     driver::{SinkReport, Sinks, SinksHandle, SinksReport},
     failure::SinkError,
@@ -47,7 +56,8 @@ pub use self::{
 pub(crate) use self::{frame::Frame, metrics::specs};
 
 /// Something that series can be sent to: made from [`MemorySink`], and from what the features bring
-/// (`Otlp`, `Pushgateway`, `RemoteWrite`).
+/// (`Otlp`, `Pushgateway`, `RemoteWrite`,
+/// `Statsd`).
 pub struct Sink {
     /// The value of the label `sink` in the series about it.
     name: &'static str,

@@ -1,0 +1,143 @@
+use std::{collections::HashMap, sync::Arc};
+
+use super::encode::{Dialect, Lines};
+use crate::{
+    Exporter, Matcher,
+    format::UnixMillis,
+    sink::{Encoder as _, Payload},
+};
+
+fn exporter() -> Exporter {
+    Exporter::builder()
+        .buckets(Matcher::full("t_seconds"), [0.5, 1.0])
+        .hide(Matcher::prefix("exporter_scrape"))
+        .build()
+        .unwrap()
+}
+
+fn payloads(lines: &mut Lines, exporter: &Exporter) -> Vec<Payload> {
+    lines.encode(&Arc::new(exporter.frame(UnixMillis(1))))
+}
+
+/// What a frame becomes, without what the exporter tells of itself.
+fn text(lines: &mut Lines, exporter: &Exporter) -> Vec<String> {
+    let payloads = payloads(lines, exporter);
+    let text = payloads
+        .iter()
+        .map(|payload| String::from_utf8(payload.body.to_vec()).unwrap());
+    let text = text.collect::<Vec<_>>().join("\n");
+    let lines = text.lines().map(str::to_owned);
+    lines
+        .filter(|line| !line.starts_with("exporter_"))
+        .collect()
+}
+
+fn record(exporter: &Exporter) {
+    metrics::with_local_recorder(&exporter.recorder(), || {
+        metrics::counter!("c_total", "route" => "/a.b|c,d:e#\nf ü").increment(3);
+        metrics::gauge!("up").set(2.5);
+        metrics::gauge!("down").set(-2.5);
+        metrics::gauge!("odd").set(f64::NAN);
+        for value in [0.75, -1.0] {
+            metrics::histogram!("t_seconds", "a" => "1").record(value);
+        }
+    });
+}
+
+#[test]
+fn statsd_is_told_byte_for_byte() {
+    let exporter = exporter();
+    record(&exporter);
+    let mut lines = Lines::new(Dialect::Statsd, String::from("app."), 1432);
+    let told = |lines: &mut Lines| -> Vec<String> {
+        let all = text(lines, &exporter);
+        all.into_iter()
+            .filter(|line| !line.starts_with("app.exporter_"))
+            .collect()
+    };
+    let expected = [
+        "app.c_total.route._a_b_c_d_e__f_ü:3|c",
+        "app.down:0|g",
+        "app.down:-2.5|g",
+        "app.t_seconds_count.a.1:2|c",
+        "app.t_seconds_sum.a.1:-0.25|c",
+        "app.t_seconds_bucket.a.1.le.0_5:1|c",
+        "app.t_seconds_bucket.a.1.le.1_0:2|c",
+        "app.t_seconds_bucket.a.1.le.+Inf:2|c",
+        "app.up:2.5|g",
+    ];
+    assert_eq!(told(&mut lines), expected);
+    // Nothing changed: only gauges say what they are.
+    assert_eq!(
+        told(&mut lines),
+        ["app.down:0|g", "app.down:-2.5|g", "app.up:2.5|g"]
+    );
+    record(&exporter);
+    assert_eq!(told(&mut lines), expected);
+}
+
+#[test]
+fn dogstatsd_is_told_byte_for_byte() {
+    let exporter = exporter();
+    record(&exporter);
+    let mut lines = Lines::new(Dialect::DogStatsd, String::new(), 1432);
+    let expected = [
+        "c_total:3|c|#route:/a.b_c_d:e__f ü",
+        "down:-2.5|g",
+        "t_seconds_count:2|c|#a:1",
+        "t_seconds_sum:-0.25|c|#a:1",
+        "t_seconds_bucket:1|c|#a:1,le:0.5",
+        "t_seconds_bucket:2|c|#a:1,le:1.0",
+        "t_seconds_bucket:2|c|#a:1,le:+Inf",
+        "up:2.5|g",
+    ];
+    assert_eq!(text(&mut lines, &exporter), expected);
+}
+
+#[test]
+fn a_series_that_began_anew_is_told_whole() {
+    let exporter = exporter();
+    let mut lines = Lines::new(Dialect::DogStatsd, String::new(), 1432);
+    let count = |by: u64| {
+        metrics::with_local_recorder(&exporter.recorder(), || {
+            metrics::counter!("c_total").increment(by);
+        });
+    };
+    count(5);
+    assert_eq!(text(&mut lines, &exporter), ["c_total:5|c"]);
+    assert!(exporter.remove("c_total", &[]));
+    // Without a frame in between, and with one.
+    count(2);
+    assert_eq!(text(&mut lines, &exporter), ["c_total:2|c"]);
+    assert!(exporter.remove("c_total", &[]));
+    assert_eq!(text(&mut lines, &exporter), [""; 0]);
+    count(9);
+    assert_eq!(text(&mut lines, &exporter), ["c_total:9|c"]);
+}
+
+#[test]
+fn a_datagram_is_no_longer_than_it_may_and_no_line_is_cut() {
+    let exporter = exporter();
+    metrics::with_local_recorder(&exporter.recorder(), || {
+        for at in 0..500 {
+            metrics::counter!("c_total", "at" => at.to_string()).increment(at + 1);
+        }
+        metrics::gauge!("long", "v" => "x".repeat(2000)).set(1.0);
+    });
+    let mut lines = Lines::new(Dialect::DogStatsd, String::new(), 512);
+    let payloads = payloads(&mut lines, &exporter);
+    let mut values = HashMap::new();
+    for payload in &payloads {
+        let text = std::str::from_utf8(&payload.body).unwrap();
+        assert!(text.len() <= 512 || text.lines().count() == 1, "{text}");
+        assert_eq!(text.lines().count() as u64, payload.points);
+        for line in text.lines() {
+            let (name, rest) = line.split_once(':').unwrap();
+            if let ("c_total", Some((value, tag))) = (name, rest.split_once("|c|#at:")) {
+                values.insert(tag.to_owned(), value.parse::<u64>().unwrap());
+            }
+        }
+    }
+    assert_eq!(values.len(), 500);
+    assert!((0..500).all(|at| values[&at.to_string()] == at + 1));
+}
