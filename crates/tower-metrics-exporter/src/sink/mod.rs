@@ -17,6 +17,7 @@
 
 mod backoff;
 mod driver;
+mod environment;
 mod failure;
 mod frame;
 #[cfg(feature = "_http")]

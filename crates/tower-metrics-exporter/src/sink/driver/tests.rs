@@ -297,6 +297,27 @@ fn what_cannot_work_does_not_start() {
     assert!(error.contains("no tokio runtime"), "{error}");
 }
 
+#[test]
+fn the_interval_is_as_the_environment_says() {
+    let sinks = |value: &str| {
+        let variable = |name: &str| {
+            assert_eq!(name, "OTEL_METRIC_EXPORT_INTERVAL");
+            Some(value.to_owned())
+        };
+        exporter()
+            .sinks()
+            .interval(INTERVAL)
+            .interval_from_env(variable)
+    };
+    assert_eq!(sinks("60000").unwrap().interval, Duration::from_secs(60));
+    assert_eq!(sinks("").unwrap().interval, INTERVAL);
+    let error = sinks("1m").unwrap_err().to_string();
+    assert!(
+        error.starts_with("OTEL_METRIC_EXPORT_INTERVAL is `1m`: give "),
+        "{error}"
+    );
+}
+
 /// A thousand times, at whatever moment.
 #[tokio::test(start_paused = true)]
 async fn a_healthy_sink_never_loses_the_last_interval() {

@@ -1,4 +1,5 @@
 mod encode;
+mod environment;
 mod grpc;
 #[cfg(test)]
 mod tests;
