@@ -14,6 +14,7 @@ pub mod grpc;
 pub mod keys;
 pub mod log;
 pub mod oneshot;
+pub mod operations;
 pub mod platform;
 pub mod probe;
 pub mod record;

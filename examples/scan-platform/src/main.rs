@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use scan_platform::{
     auth::Role,
-    doctor, keys, oneshot,
+    doctor, keys, oneshot, operations,
     platform::Setup,
     scan::{Policy, ScanType},
     serve,
@@ -24,10 +24,12 @@ Examples:
       The same scans over gRPC, too
   grpcurl -plaintext -d '{\"type\":\"SCAN_TYPE_MCP\",\"path\":\"mcp.json\"}' \
       localhost:8201 sentrascan.v1.Scans/Scan
+  scan-platform --admin-listen 127.0.0.1:8202
+      Probes and metrics on a port of their own: curl 'localhost:8202/readyz?verbose'
   scan-platform scan model ./checkpoint.pt
       Scans a model file from the shell
 
-The log is one JSON object a line on standard output; RUST_LOG chooses what it says (default info).";
+The log is one JSON object a line on standard output, or in --log-file; RUST_LOG chooses what it says (default info).";
 
 /// A small security-scan platform: finds what MCP configurations and model files would do to whoever
 /// loads them, without loading them.
@@ -43,7 +45,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the HTTP interface, and gRPC if asked to (what happens without a subcommand)
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Scan one file or directory; exits with 0 if it passed, 1 if the policy blocks, 2 if it failed
     Scan(ScanArgs),
     /// Check scan root, database, scanners and exporter; exits with 0 if all work, else 1
@@ -77,10 +79,39 @@ struct ServeArgs {
     /// How long an instance may say nothing before others end its scans
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     instance_timeout: Duration,
+    /// Append the log to this file instead, which is opened again on SIGHUP, as after logrotate
+    #[arg(long, value_name = "FILE", env = "LOG_FILE")]
+    log_file: Option<PathBuf>,
+    #[command(flatten)]
+    admin: AdminArgs,
     #[command(flatten)]
     place: PlaceArgs,
     #[command(flatten)]
     policy: PolicyArgs,
+}
+
+/// For those who run it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "For those who run it")]
+struct AdminArgs {
+    /// Where to listen for /metrics, /livez, /readyz and /startupz, too, for example 127.0.0.1:8202
+    #[arg(long, value_name = "ADDR")]
+    admin_listen: Option<SocketAddr>,
+    /// Ask for a bearer token from this file, one a line, before metrics, and let who has one change what the log
+    /// says: PUT /loglevel; it is read again when it changes
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "ADMIN_TOKEN_FILE",
+        requires = "admin_listen"
+    )]
+    admin_token_file: Option<PathBuf>,
+    /// A name that the admin listener goes by, beside localhost and addresses; may be given again
+    #[arg(long, value_name = "NAME", requires = "admin_listen")]
+    admin_host: Vec<String>,
+    /// Have /metrics only where --admin-listen is
+    #[arg(long, requires = "admin_listen")]
+    no_public_metrics: bool,
 }
 
 #[derive(Debug, Args)]
@@ -215,22 +246,32 @@ impl From<PolicyArgs> for Policy {
 #[tokio::main]
 async fn main() -> ExitCode {
     let Cli { command, serve } = Cli::parse();
-    let result = match command.unwrap_or(Command::Serve(serve)) {
-        Command::Serve(ServeArgs {
-            listen,
-            grpc_listen,
-            instance,
-            require_api_key,
-            max_queued,
-            drain,
-            instance_timeout,
-            place,
-            policy,
-        }) => {
+    let result = match command.unwrap_or_else(|| Command::Serve(Box::new(serve))) {
+        Command::Serve(args) => {
+            let ServeArgs {
+                listen,
+                grpc_listen,
+                instance,
+                require_api_key,
+                max_queued,
+                drain,
+                instance_timeout,
+                log_file,
+                admin,
+                place,
+                policy,
+            } = *args;
             let (scan_root, database_url) = place.split();
             let options = serve::Options {
                 listen,
                 grpc_listen,
+                admin: operations::Options {
+                    listen: admin.admin_listen,
+                    token_file: admin.admin_token_file,
+                    hosts: admin.admin_host,
+                },
+                public_metrics: !admin.no_public_metrics,
+                log_file,
                 scan_root,
                 database_url,
                 instance,

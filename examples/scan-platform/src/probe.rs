@@ -4,6 +4,7 @@ use std::{sync::Mutex, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use tokio::time;
+use tower_metrics_exporter::Check;
 use tower_scan_lifecycle::ScanMetrics;
 
 use crate::scan::{self, Engine, EngineEnd, Limits, Progress, ScanRoot, ScanType};
@@ -56,6 +57,19 @@ pub fn probe(engine: Engine) -> anyhow::Result<()> {
         engine.as_str()
     );
     Ok(())
+}
+
+/// A check of readiness that tries the engine, and says in the metrics whether it works.
+pub fn check(engine: Engine, scans: &ScanMetrics) -> Check {
+    let scans = scans.clone();
+    let try_it = move || {
+        let probed = probe(engine);
+        scans.engine_up(engine.as_str(), probed.is_ok());
+        probed
+    };
+    Check::blocking(format!("engine_{}", engine.as_str()), try_it)
+        .timeout(Duration::from_secs(5))
+        .fresh_for(EVERY)
 }
 
 /// Tries every engine, and says in the metrics which of them work.

@@ -4,17 +4,20 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use tokio::{net::TcpListener, sync::watch};
+use tower_metrics_exporter::Probe;
 
 use crate::{
-    api, background, grpc, log,
+    api, background, grpc, log, operations,
     platform::{self, Platform, Setup},
-    probe,
     store::{DatabaseUrl, Store},
     telemetry,
 };
 
-/// How long scans that wait again may take to be recorded, after that.
+/// How long scans that wait again may take to be recorded, after that; and then the rest.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// What the log says unless `RUST_LOG` tells.
+const LEVELS: &str = "info,sqlx=warn";
 
 /// What to serve, and where.
 #[derive(Debug)]
@@ -23,6 +26,12 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Where to listen for gRPC, if at all.
     pub grpc_listen: Option<SocketAddr>,
+    /// Where those who run it ask.
+    pub admin: operations::Options,
+    /// Whether `/metrics` is there for whom the platform serves, too.
+    pub public_metrics: bool,
+    /// Where the log goes, instead of standard output.
+    pub log_file: Option<PathBuf>,
     /// The directory below which scans read.
     pub scan_root: PathBuf,
     /// Where scans are kept.
@@ -44,7 +53,10 @@ pub struct Options {
 ///
 /// If the address, the scan root or the database cannot be used.
 pub async fn serve(options: Options) -> anyhow::Result<()> {
-    let _log = log::to_stdout("info,sqlx=warn")?;
+    let log = match &options.log_file {
+        Some(path) => log::to_file(path, LEVELS)?,
+        None => log::to_stdout(LEVELS)?,
+    };
     let scans = platform::scan_metrics()?;
     let (listener, address) = listen(options.listen, "--listen").await?;
     let instance = options.instance.unwrap_or_else(|| instance(address));
@@ -59,7 +71,8 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
         store.clone(),
         &interrupted,
     )?;
-    probe::probe_all(&scans).await;
+    let health = operations::health(&store, &scans);
+    drop(health.report(Probe::Ready).await);
     store.beat().await?;
     background::end_abandoned(&platform, &instance).await?;
     let (grpc_listener, grpc_address) = match options.grpc_listen {
@@ -67,8 +80,10 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
         None => None,
     }
     .unzip();
+    let admin = operations::start(options.admin, &exporter, &health, &log).await?;
     tracing::info!(
         address = %address,
+        admin_address = admin.address.map(tracing::field::display),
         grpc_address = grpc_address.map(tracing::field::display),
         scan_root = %options.scan_root.display(),
         database = %options.database_url,
@@ -76,16 +91,20 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
         "listening",
     );
 
-    let app = api::router(platform.clone(), &exporter)
-        .into_make_service_with_connect_info::<SocketAddr>();
+    let public = options.public_metrics.then_some(&exporter);
+    let app =
+        api::router(platform.clone(), public).into_make_service_with_connect_info::<SocketAddr>();
     let (stop, stopped) = watch::channel(());
     let drain = options.drain;
+    let not_ready = health.clone();
     let told_to_stop = async move {
         shutdown_signal().await;
         tracing::info!(
             seconds = drain.as_secs(),
             "told to stop: finishing what runs"
         );
+        // First, so that no more is sent here while what runs is finished, and nobody watches any more.
+        not_ready.shut_down();
         drop(stop);
     };
     let http = async {
@@ -94,7 +113,9 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
     };
     let grpc = async {
         match grpc_listener {
-            Some(listener) => grpc::serve(platform.clone(), listener, stopped.clone()).await,
+            Some(listener) => {
+                grpc::serve(platform.clone(), listener, &health, stopped.clone()).await
+            }
             None => Ok(()),
         }
     };
@@ -113,18 +134,30 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
     };
     let timeout = options.instance_timeout;
     let watch = tokio::spawn(background::keep_watch(platform.clone(), timeout));
-    let probes = tokio::spawn(probe::keep_probing(scans));
+    // Without a file, and without tokens, the signal does what it always did.
+    let has_files = options.log_file.is_some() || admin.credentials.is_some();
+    let reopening = operations::keep_reopening(log.clone(), admin.credentials);
+    let reopening = has_files.then(|| tokio::spawn(reopening));
     tokio::select! {
         served = async { tokio::try_join!(http, grpc, queue) } => drop(served?),
         () = drained => tracing::warn!("some requests did not finish in time"),
     }
     watch.abort();
-    probes.abort();
+    if let Some(reopening) = reopening {
+        reopening.abort();
+    }
     if let Err(error) = store.forget(&instance).await {
         let error = error.as_ref() as &dyn std::error::Error;
         tracing::warn!(error, "cannot say that this instance has ended");
     }
     store.close().await;
+    // Last, so that probes and metrics can tell of all of it.
+    let report = admin.operations.shutdown(LAST_WORDS).await;
+    if report.is_clean() {
+        tracing::info!(%report, "operations ended");
+    } else {
+        tracing::warn!(%report, "operations ended, and not all was done");
+    }
     tracing::info!("stopped");
     Ok(())
 }

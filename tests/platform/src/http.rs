@@ -82,6 +82,13 @@ pub fn put(url: &str) -> Answer {
     Answer::read(response.unwrap_or_else(|error| panic!("PUT {url}: {error}")))
 }
 
+/// The answer to a `PUT` of this text, with this header.
+pub fn put_with(url: &str, header: (&str, &str), body: &str) -> Answer {
+    let request = agent().put(url).header(header.0, header.1);
+    let response = request.send(body);
+    Answer::read(response.unwrap_or_else(|error| panic!("PUT {url}: {error}")))
+}
+
 /// Reads the server-sent events of a `GET` until the stream ends, and gives the data of each, as JSON.
 pub fn events(url: &str, mut each: impl FnMut(Value)) {
     let mut response = agent()

@@ -10,7 +10,7 @@ mod worker;
 pub mod worker_cases;
 
 pub use self::{
-    http::{Answer, events, get, get_with, post, post_with, put},
+    http::{Answer, events, get, get_with, post, post_with, put, put_with},
     model::{slow_model, sparse_model},
     platform::{Platform, Setup, fixtures, program},
     process::Process,

@@ -69,6 +69,7 @@ pub struct Platform {
     process: Logged,
     url: String,
     grpc_url: Option<String>,
+    admin_url: Option<String>,
     _folder: tempfile::TempDir,
 }
 
@@ -95,6 +96,7 @@ impl Platform {
             process,
             url: url("address").expect("its address is text"),
             grpc_url: url("grpc_address"),
+            admin_url: url("admin_address"),
             _folder: folder,
         }
     }
@@ -112,6 +114,11 @@ impl Platform {
     /// The same of its gRPC interface.
     pub fn grpc_url(&self) -> &str {
         self.grpc_url.as_deref().expect("it was started with gRPC")
+    }
+
+    /// The same of its admin listener.
+    pub fn admin_url(&self) -> &str {
+        self.admin_url.as_deref().expect("it was started with one")
     }
 
     /// Asks for a scan of this path, `kind` being `mcp` or `models`.

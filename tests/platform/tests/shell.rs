@@ -147,6 +147,8 @@ fn the_help_teaches() {
         "--scan-root",
         "--grpc-listen",
         "grpcurl",
+        "--admin-listen",
+        "--log-file",
     ] {
         assert!(printed.contains(word), "no {word} in\n{printed}");
     }

@@ -37,8 +37,8 @@ pub(crate) const MAX_BODY_BYTES: usize = 64 << 10;
 /// Longer than any scan may take, so that a scan's own deadline ends it.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(660);
 
-/// All routes, with all layers.
-pub fn router(platform: Platform, exporter: &Exporter) -> Router {
+/// All routes, with all layers, and `/metrics` of this exporter.
+pub fn router(platform: Platform, exporter: Option<&Exporter>) -> Router {
     // From the outside in. Ours stands outside of the timeout and of catch-panic, so that it sees the
     // answers that they give, and of compression, so that it counts the bytes that are sent.
     let layers = ServiceBuilder::new()
@@ -67,10 +67,13 @@ pub fn router(platform: Platform, exporter: &Exporter) -> Router {
         )
         .route("/api/v1/scans/{id}/baseline", put(scans::approve))
         .route_layer(from_fn_with_state(platform.clone(), ask_for_key));
+    let metrics = exporter.map_or_else(Router::new, |exporter| {
+        Router::new().route_service("/metrics", exporter.service())
+    });
     Router::new()
         .merge(guarded)
+        .merge(metrics)
         .route("/api/v1/health", get(health))
-        .route_service("/metrics", exporter.service())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(layers)

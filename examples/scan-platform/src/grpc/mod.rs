@@ -1,7 +1,6 @@
 //! The gRPC interface: `proto/sentrascan/v1/scans.proto`.
 
 mod convert;
-mod health;
 mod scans;
 
 use std::{any::Any, time::Duration};
@@ -11,13 +10,15 @@ use tokio::{net::TcpListener, sync::watch};
 use tonic::{
     Status,
     body::Body,
+    server::NamedService,
     transport::{Server, server::TcpIncoming},
 };
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_metrics_exporter::HealthHandle;
 use tower_observe::ObserveLayer;
 use tower_request_metrics::CountRequestBodyLayer;
 
-use self::{health::Health, proto::scans_server::ScansServer, scans::ScanService};
+use self::{proto::scans_server::ScansServer, scans::ScanService};
 use crate::{api::MAX_BODY_BYTES, platform::Platform, telemetry};
 
 /// What is generated from the `.proto`, for servers and clients.
@@ -53,11 +54,11 @@ pub const DESCRIPTORS: [&[u8]; 4] = [
 pub async fn serve(
     platform: Platform,
     listener: TcpListener,
-    stopped: watch::Receiver<()>,
+    health: &HealthHandle,
+    mut stopped: watch::Receiver<()>,
 ) -> anyhow::Result<()> {
     let metrics = telemetry::rpc_metrics()?;
     metrics.init_grpc();
-    let health = Health::start(platform.store().clone()).await;
     let described = || {
         let described = tonic_reflection::server::Builder::configure();
         DESCRIPTORS.into_iter().fold(described, |described, set| {
@@ -70,14 +71,16 @@ pub async fn serve(
         .layer(ObserveLayer::new((metrics, telemetry::rpc_log())))
         .layer(CountRequestBodyLayer::new())
         .layer(CatchPanicLayer::custom(panicked))
-        .add_service(health.service())
+        .add_service(health.grpc([<ScansServer<ScanService> as NamedService>::NAME]))
         .add_service(described().build_v1()?)
         .add_service(described().build_v1alpha()?)
         .add_service(
             ScansServer::new(ScanService::new(platform)).max_decoding_message_size(MAX_BODY_BYTES),
         );
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let served = server.serve_with_incoming_shutdown(incoming, health.watch(stopped));
+    // An error tells that the sender is gone.
+    let stopped = async { while stopped.changed().await.is_ok() {} };
+    let served = server.serve_with_incoming_shutdown(incoming, stopped);
     served.await.context("the gRPC server failed")
 }
 

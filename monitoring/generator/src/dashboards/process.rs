@@ -39,6 +39,17 @@ pub(crate) fn dashboard() -> Dashboard {
                 ],
             },
             Row {
+                title: "Health",
+                panels: vec![
+                    Panel::lines("Ready", "short", "1 if an instance takes work. 0 for five minutes alerts.")
+                        .query("min by (instance) (health_probe_up{<<target>>, probe=\"ready\"})", "{{instance}}"),
+                    Panel::lines("Checks", "short", "1 if a check passes on all instances.")
+                        .query("min by (check) (health_check_up{<<target>>})", "{{check}}"),
+                    Panel::lines("Time of checks", "s", "That the last run of a check took, on the slowest instance.")
+                        .query("max by (check) (health_check_duration_seconds{<<target>>})", "{{check}}"),
+                ],
+            },
+            Row {
                 title: "Runtime",
                 panels: vec![
                     Panel::lines("Busy workers", "percentunit", "Time that the workers of the runtime were not parked.")
