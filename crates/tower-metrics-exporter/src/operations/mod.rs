@@ -185,7 +185,7 @@ impl Operations {
             // Within the task, so that a panic is only its own.
             let task = async move {
                 let left = deadline.saturating_duration_since(Instant::now());
-                flush(left).await
+                flush(left.saturating_sub(LAST_WORDS.min(left / 10))).await
             };
             let id = flushes.tasks.spawn_on(task, &self.runtime).id();
             flushes.names.push((id, name));
@@ -257,8 +257,10 @@ impl OperationsBuilder {
         self
     }
 
-    /// Has this flushed before the process may go: a queue, a log, a sink. It is told how much time is left, and
-    /// what it has not done by then is given up.
+    /// Has this flushed before the process may go: a queue, a log, sinks, as by
+    /// `.flush("sinks", |left| async move { sinks.shutdown(left).await.into_result() })`. It is told how much time it
+    /// has, which is a little less than is left, so that it can say itself what it did not do. What does not end by
+    /// the deadline is given up.
     ///
     /// Everything is flushed at the same time. What blocks its thread, and the only one of the runtime, cannot be
     /// given up.
@@ -314,6 +316,9 @@ impl OperationsBuilder {
         }
     }
 }
+
+/// What is kept back for those that are flushed to say what they did not do, at most.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// What is being flushed.
 #[derive(Debug, Default)]
