@@ -38,7 +38,7 @@ impl Catalog {
         catalog.page(&collectors_page()?);
         catalog.specs(&naming::scan_specs(options)?);
         catalog.specs(&naming::request_specs(options)?);
-        catalog.specs(&scan_platform::telemetry::rpc_metrics()?.specs());
+        catalog.specs(&naming::rpc_specs(options)?);
         catalog.specs(&tower_json_logging::specs());
         catalog.specs(&tower_metrics_exporter::specs());
         for (name, labels) in foreign::FAMILIES {

@@ -139,7 +139,7 @@ pub fn readme(readme: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Preset;
+    use crate::{GrpcPreset, Preset, ScanPreset};
 
     #[test]
     fn a_group_without_rules_is_left_out() {
@@ -154,10 +154,18 @@ mod tests {
     fn every_preset_and_prefix_leads_to_files_whose_series_are_recorded() {
         for requests in [Preset::Api, Preset::OpenTelemetry, Preset::AxumPrometheus] {
             for (prefix, requests_prefix) in [("sentrascan", None), ("acme", Some("shop"))] {
+                let is_open_telemetry = requests == Preset::OpenTelemetry;
+                let (scans, grpc) = if is_open_telemetry {
+                    (ScanPreset::OpenTelemetry, GrpcPreset::OpenTelemetry)
+                } else {
+                    (ScanPreset::Scans, GrpcPreset::GoGrpc)
+                };
                 let options = Options {
                     prefix: prefix.to_owned(),
+                    scans,
                     requests,
                     requests_prefix: requests_prefix.map(str::to_owned),
+                    grpc,
                     ..Options::default()
                 };
                 let files = files(&options).unwrap();

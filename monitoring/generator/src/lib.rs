@@ -22,7 +22,7 @@ pub use self::{
     dashboards::dashboards,
     files::{File, files, readme},
     naming::Naming,
-    options::{Options, Preset, Statuses},
+    options::{GrpcPreset, Options, Preset, ScanPreset, Statuses},
     promql::{Selector, Uses, uses},
     rules::{Rule, rules},
     template::{Filled, fill},

@@ -16,7 +16,9 @@ Examples:
   cargo xtask generate --check          say what would change, and change nothing
   cargo xtask generate --prefix acme --out ops/monitoring
       For a service whose series are acme_scans_total and so on, scraped as job acme
-  cargo xtask generate --prefix acme --requests open-telemetry --out ops/monitoring
+  cargo xtask generate --prefix acme --requests open-telemetry --grpc open-telemetry --scans open-telemetry \
+      --out ops/monitoring
+      The same with OpenTelemetry's names, where it has any
   cargo xtask generate --runbook-url https://example.com/runbook.md --out ops/monitoring
       With links in the alerts that can be followed";
 

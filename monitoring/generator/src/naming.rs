@@ -4,10 +4,15 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 use tower_observe::Spec;
-use tower_request_metrics::{Names, RequestMetrics, RequestMetricsBuilder, names::api};
-use tower_scan_lifecycle::{ScanMetrics, StatusNames, names::PREFIX as SCANS_PREFIX};
+use tower_request_metrics::{
+    GrpcNames, Names, Protocol, RequestMetrics, RequestMetricsBuilder, names::api,
+};
+use tower_scan_lifecycle::{
+    Names as ScanNames, ScanMetrics, StatusNames,
+    names::{PREFIX as SCANS_PREFIX, cicd},
+};
 
-use crate::{Options, Preset, Statuses};
+use crate::{GrpcPreset, Options, Preset, ScanPreset, Statuses};
 
 /// Series of scans and of the platform, as templates call them: the default names without their prefix.
 const SCANS: &[&str] = &[
@@ -92,6 +97,14 @@ impl Naming {
         ] {
             naming.set(word, Some(text.to_owned()));
         }
+        for (word, text) in options
+            .scans
+            .words()
+            .into_iter()
+            .chain(options.grpc.words())
+        {
+            naming.set(word, text);
+        }
         naming.scans(options)?;
         naming.requests(options)?;
         for name in [
@@ -113,7 +126,10 @@ impl Naming {
     fn scans(&mut self, options: &Options) -> Result<()> {
         let specs = scan_specs(options)?;
         for role in SCANS {
-            let name = format!("{}_{role}", options.prefix);
+            let name = match options.scans.run(role) {
+                Some(name) => scraped(name),
+                None => format!("{}_{role}", options.prefix),
+            };
             let there = specs.iter().any(|spec| spec.name == name);
             self.set(role, there.then_some(name));
         }
@@ -162,6 +178,7 @@ pub(crate) fn scan_specs(options: &Options) -> Result<Vec<Spec>> {
         .types(["mcp", "model"])
         // Without any there are no series of engines.
         .engines(["engine"])
+        .names(options.scans.names())
         .status_names(options.statuses.names())
         .build()?;
     let platform = scan_platform::store::specs().into_iter().map(|mut spec| {
@@ -170,7 +187,10 @@ pub(crate) fn scan_specs(options: &Options) -> Result<Vec<Spec>> {
         }
         spec
     });
-    Ok(scans.specs().into_iter().chain(platform).collect())
+    Ok(as_scraped(scans.specs())
+        .into_iter()
+        .chain(platform)
+        .collect())
 }
 
 /// What the request metrics record under these options, with names as they are scraped.
@@ -180,14 +200,26 @@ pub(crate) fn request_specs(options: &Options) -> Result<Vec<Spec>> {
         Some(prefix) => builder.prefix(prefix.clone()),
         None => builder,
     };
-    let mut specs = builder.build()?.specs();
+    Ok(as_scraped(builder.build()?.specs()))
+}
+
+/// What is recorded of gRPC calls under these options, with names as they are scraped.
+pub(crate) fn rpc_specs(options: &Options) -> Result<Vec<Spec>> {
+    let builder = RequestMetrics::builder()
+        .protocol(Protocol::Grpc)
+        .grpc_names(options.grpc.names())
+        .count_request_bodies();
+    Ok(as_scraped(builder.build()?.specs()))
+}
+
+fn as_scraped(mut specs: Vec<Spec>) -> Vec<Spec> {
     for spec in &mut specs {
         spec.name = scraped(&spec.name).into();
         for label in &mut spec.labels {
             *label = scraped(label).into();
         }
     }
-    Ok(specs)
+    specs
 }
 
 /// A name as the exporter writes it.
@@ -222,6 +254,84 @@ impl Preset {
                 "http_response_status_code",
             ],
         }
+    }
+}
+
+impl ScanPreset {
+    const fn names(self) -> ScanNames {
+        match self {
+            Self::Scans => ScanNames::Scans,
+            Self::OpenTelemetry => ScanNames::OpenTelemetryCicd,
+        }
+    }
+
+    /// What a series is called that has a name of its own in this preset.
+    fn run(self, role: &str) -> Option<&'static str> {
+        match (self, role) {
+            (Self::Scans, _) => None,
+            (_, "scan_duration_seconds" | "scan_queue_duration_seconds") => {
+                Some(cicd::RUN_DURATION)
+            }
+            (_, "active_scans" | "queued_scans") => Some(cicd::RUN_ACTIVE),
+            (_, "scan_failures_total") => Some(cicd::RUN_ERRORS),
+            _ => None,
+        }
+    }
+
+    /// The labels of those, and what tells those apart that share a name.
+    fn words(self) -> [(&'static str, Option<String>); 4] {
+        let state = |state| Some(format!("{}=\"{state}\", ", scraped(cicd::RUN_STATE)));
+        match self {
+            Self::Scans => [
+                ("run_type", Some(String::from("type"))),
+                ("failure_reason", Some(String::from("reason"))),
+                ("executing", Some(String::new())),
+                ("pending", Some(String::new())),
+            ],
+            Self::OpenTelemetry => [
+                ("run_type", Some(scraped(cicd::PIPELINE_NAME))),
+                ("failure_reason", Some(scraped(cicd::ERROR_TYPE))),
+                ("executing", state("executing")),
+                ("pending", state("pending")),
+            ],
+        }
+    }
+}
+
+impl GrpcPreset {
+    const fn names(self) -> GrpcNames {
+        match self {
+            Self::GoGrpc => GrpcNames::GoGrpc,
+            Self::OpenTelemetry => GrpcNames::OpenTelemetry,
+        }
+    }
+
+    /// The series of calls and their labels, and what a method is called in a legend.
+    fn words(self) -> [(&'static str, Option<String>); 8] {
+        let words: [(_, Option<&str>); 8] = match self {
+            Self::GoGrpc => [
+                ("rpc_handled_total", Some("grpc_server_handled_total")),
+                ("rpc_duration_seconds", Some("grpc_server_handling_seconds")),
+                ("rpc_in_flight", Some("grpc_server_in_flight")),
+                ("rpc_received_total", Some("grpc_server_msg_received_total")),
+                ("rpc_sent_total", Some("grpc_server_msg_sent_total")),
+                ("rpc_method", Some("grpc_service, grpc_method")),
+                ("rpc_name", Some("{{grpc_service}}/{{grpc_method}}")),
+                ("rpc_code", Some("grpc_code")),
+            ],
+            Self::OpenTelemetry => [
+                // Each call is one observation of its duration.
+                ("rpc_handled_total", Some("rpc_server_call_duration_count")),
+                ("rpc_duration_seconds", Some("rpc_server_call_duration")),
+                ("rpc_in_flight", None),
+                ("rpc_received_total", None),
+                ("rpc_sent_total", None),
+                ("rpc_method", Some("rpc_method")),
+                ("rpc_name", Some("{{rpc_method}}")),
+                ("rpc_code", Some("rpc_response_status_code")),
+            ],
+        };
+        words.map(|(word, text)| (word, text.map(str::to_owned)))
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn dashboard() -> Dashboard {
                         .query("sum(increase(<<findings_total>>{<<target>>, severity=\"critical\"}[1d]))", "critical")
                         .thresholds(1.0, 10.0),
                     Panel::stat("Running scans", "short", "Scans that run now, on all instances.")
-                        .query("sum(<<active_scans>>{<<target>>})", "running"),
+                        .query("sum(<<active_scans>>{<<executing>><<target>>})", "running"),
                     Panel::stat("Requests answered well", "percentunit", "Requests of the last 24 hours without a server error. The objective is 99.9 %.")
                         .query("1 - (sum(increase(<<requests_total>>{<<target>>, <<endpoint>>!~\"<<unwatched>>\", <<status>>=~\"5..\"}[1d])) or vector(0)) / sum(increase(<<requests_total>>{<<target>>, <<endpoint>>!~\"<<unwatched>>\"}[1d]))", "available")
                         .thresholds(0.9995, 0.999),
@@ -36,9 +36,9 @@ pub(crate) fn dashboard() -> Dashboard {
                     Panel::bars("Scans per hour", "short", "Scans that ended in the hour before, by type.")
                         .query("sum by (type) (increase(<<scans_total>>{<<target>>}[1h]))", "{{type}}"),
                     Panel::lines("Scan duration", "s", "Half, 95 % and 99 % of the scans took no longer. Waiting in the queue is not in it.")
-                        .query("histogram_quantile(0.5, sum by (le) (rate(<<scan_duration_seconds>>_bucket{<<target>>}[$__rate_interval])))", "P50")
-                        .query("histogram_quantile(0.95, sum by (le) (rate(<<scan_duration_seconds>>_bucket{<<target>>}[$__rate_interval])))", "P95")
-                        .query("histogram_quantile(0.99, sum by (le) (rate(<<scan_duration_seconds>>_bucket{<<target>>}[$__rate_interval])))", "P99")
+                        .query("histogram_quantile(0.5, sum by (le) (rate(<<scan_duration_seconds>>_bucket{<<executing>><<target>>}[$__rate_interval])))", "P50")
+                        .query("histogram_quantile(0.95, sum by (le) (rate(<<scan_duration_seconds>>_bucket{<<executing>><<target>>}[$__rate_interval])))", "P95")
+                        .query("histogram_quantile(0.99, sum by (le) (rate(<<scan_duration_seconds>>_bucket{<<executing>><<target>>}[$__rate_interval])))", "P99")
                         .thresholds(60.0, 300.0)
                         .exemplars(),
                     Panel::bars("Failed scans", "short", "Scans that failed or timed out in the hour before, by type.")
@@ -46,8 +46,8 @@ pub(crate) fn dashboard() -> Dashboard {
                     Panel::bars("Findings by severity", "short", "Findings of the scans that completed in the hour before.")
                         .query("sum by (severity) (increase(<<findings_total>>{<<target>>}[1h]))", "{{severity}}"),
                     Panel::lines("Running and waiting", "short", "Scans that run, and scans that wait for their turn.")
-                        .query("sum(<<active_scans>>{<<target>>})", "running")
-                        .query("sum(<<queued_scans>>{<<target>>})", "waiting"),
+                        .query("sum(<<active_scans>>{<<executing>><<target>>})", "running")
+                        .query("sum(<<queued_scans>>{<<pending>><<target>>})", "waiting"),
                     Panel::bars("Blocked by policy", "short", "Completed scans of the hour before that the policy blocked, by type.")
                         .query("sum by (type) (increase(<<scans_blocked_total>>{<<target>>}[1h]))", "{{type}}"),
                     Panel::bars("Baseline drift", "short", "Scans of the hour before that saw their target changed, by type.")

@@ -66,17 +66,17 @@ pub(crate) fn dashboard() -> Dashboard {
                 title: "gRPC",
                 panels: vec![
                     Panel::stacked("Calls by method", "reqps", "gRPC calls that ended, by method.")
-                        .query("sum by (grpc_service, grpc_method) (rate(grpc_server_handled_total{<<target>>}[$__rate_interval]))", "{{grpc_service}}/{{grpc_method}}"),
+                        .query("sum by (<<rpc_method>>) (rate(<<rpc_handled_total>>{<<target>>}[$__rate_interval]))", "<<rpc_name>>"),
                     Panel::stacked("Calls by code", "reqps", "gRPC calls that ended, by code.")
-                        .query("sum by (grpc_code) (rate(grpc_server_handled_total{<<target>>}[$__rate_interval]))", "{{grpc_code}}"),
+                        .query("sum by (<<rpc_code>>) (rate(<<rpc_handled_total>>{<<target>>}[$__rate_interval]))", "{{<<rpc_code>>}}"),
                     Panel::lines("Duration of calls", "s", "95 % of a method's calls took no longer.")
-                        .query("histogram_quantile(0.95, sum by (grpc_service, grpc_method, le) (rate(grpc_server_handling_seconds_bucket{<<target>>}[$__rate_interval])))", "{{grpc_service}}/{{grpc_method}}")
+                        .query("histogram_quantile(0.95, sum by (<<rpc_method>>, le) (rate(<<rpc_duration_seconds>>_bucket{<<target>>}[$__rate_interval])))", "<<rpc_name>>")
                         .exemplars(),
                     Panel::lines("Calls under way", "short", "Started and not yet ended.")
-                        .query("sum by (grpc_service, grpc_method) (grpc_server_in_flight{<<target>>})", "{{grpc_service}}/{{grpc_method}}"),
+                        .query("sum by (<<rpc_method>>) (<<rpc_in_flight>>{<<target>>})", "<<rpc_name>>"),
                     Panel::lines("Messages", "ops", "Messages received and sent.")
-                        .query("sum(rate(grpc_server_msg_received_total{<<target>>}[$__rate_interval]))", "received")
-                        .query("sum(rate(grpc_server_msg_sent_total{<<target>>}[$__rate_interval]))", "sent"),
+                        .query("sum(rate(<<rpc_received_total>>{<<target>>}[$__rate_interval]))", "received")
+                        .query("sum(rate(<<rpc_sent_total>>{<<target>>}[$__rate_interval]))", "sent"),
                 ],
             },
         ],

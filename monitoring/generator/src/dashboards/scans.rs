@@ -18,7 +18,7 @@ pub(crate) fn dashboard() -> Dashboard {
                         .query("sum by (type) (increase(<<scans_total>>{<<target>>, status=~\"<<failures>>\"}[1h])) / sum by (type) (increase(<<scans_total>>{<<target>>, status!=\"cancelled\"}[1h]))", "{{type}}")
                         .thresholds(0.1, 0.5),
                     Panel::bars("Failures by reason", "short", "Scans that did not complete in the hour before, by what came in the way.")
-                        .query("sum by (reason) (increase(<<scan_failures_total>>{<<target>>}[1h]))", "{{reason}}"),
+                        .query("sum by (<<failure_reason>>) (increase(<<scan_failures_total>>{<<target>>}[1h]))", "{{<<failure_reason>>}}"),
                     Panel::bars("Started", "short", "Scans that started in the hour before, by type.")
                         .query("sum by (type) (increase(<<scans_started_total>>{<<target>>}[1h]))", "{{type}}"),
                     Panel::bars("Rejected", "short", "What was asked for in the hour before and never became a scan, by reason.")
@@ -34,13 +34,13 @@ pub(crate) fn dashboard() -> Dashboard {
                 title: "Duration",
                 panels: vec![
                     Panel::lines("P95 by type", "s", "95 % of a type's scans took no longer.")
-                        .query("histogram_quantile(0.95, sum by (type, le) (rate(<<scan_duration_seconds>>_bucket{<<target>>}[$__rate_interval])))", "{{type}}")
+                        .query("histogram_quantile(0.95, sum by (<<run_type>>, le) (rate(<<scan_duration_seconds>>_bucket{<<executing>><<target>>}[$__rate_interval])))", "{{<<run_type>>}}")
                         .thresholds(60.0, 300.0)
                         .exemplars(),
                     Panel::lines("Mean by type", "s", "Of the scans that ended in the hour before.")
-                        .query("sum by (type) (increase(<<scan_duration_seconds>>_sum{<<target>>}[1h])) / sum by (type) (increase(<<scan_duration_seconds>>_count{<<target>>}[1h]))", "{{type}}"),
+                        .query("sum by (<<run_type>>) (increase(<<scan_duration_seconds>>_sum{<<executing>><<target>>}[1h])) / sum by (<<run_type>>) (increase(<<scan_duration_seconds>>_count{<<executing>><<target>>}[1h]))", "{{<<run_type>>}}"),
                     Panel::heatmap("Durations", "s", "How many scans took how long.")
-                        .query("sum by (le) (increase(<<scan_duration_seconds>>_bucket{<<target>>}[$__rate_interval]))", "{{le}}"),
+                        .query("sum by (le) (increase(<<scan_duration_seconds>>_bucket{<<executing>><<target>>}[$__rate_interval]))", "{{le}}"),
                     Panel::lines("Longest that runs now", "s", "Age of the oldest scan that runs. More than half an hour alerts.")
                         .query("max by (type) (<<oldest_active_scan_age_seconds>>{<<target>>})", "{{type}}")
                         .thresholds(600.0, 1800.0),
@@ -50,14 +50,14 @@ pub(crate) fn dashboard() -> Dashboard {
                 title: "Queue",
                 panels: vec![
                     Panel::lines("Running and waiting", "short", "Scans that run, and scans that wait for their turn, by instance.")
-                        .query("sum by (instance) (<<active_scans>>{<<target>>})", "{{instance}} running")
-                        .query("sum by (instance) (<<queued_scans>>{<<target>>})", "{{instance}} waiting")
+                        .query("sum by (instance) (<<active_scans>>{<<executing>><<target>>})", "{{instance}} running")
+                        .query("sum by (instance) (<<queued_scans>>{<<pending>><<target>>})", "{{instance}} waiting")
                         .width(12),
                     Panel::lines("Depth of shared queues", "short", "Scans that wait in a queue that instances share. Each says the same of it, so this is the greatest.")
                         .query("max by (type) (<<queue_depth>>{<<target>>})", "{{type}}"),
                     Panel::lines("Wait", "s", "Half and 95 % of the scans waited no longer before they started.")
-                        .query("histogram_quantile(0.5, sum by (le) (rate(<<scan_queue_duration_seconds>>_bucket{<<target>>}[$__rate_interval])))", "P50")
-                        .query("histogram_quantile(0.95, sum by (le) (rate(<<scan_queue_duration_seconds>>_bucket{<<target>>}[$__rate_interval])))", "P95"),
+                        .query("histogram_quantile(0.5, sum by (le) (rate(<<scan_queue_duration_seconds>>_bucket{<<pending>><<target>>}[$__rate_interval])))", "P50")
+                        .query("histogram_quantile(0.95, sum by (le) (rate(<<scan_queue_duration_seconds>>_bucket{<<pending>><<target>>}[$__rate_interval])))", "P95"),
                     Panel::lines("Longest wait now", "s", "Age of the oldest scan that waits. More than a quarter of an hour alerts.")
                         .query("max by (type) (<<oldest_queued_scan_age_seconds>>{<<target>>})", "{{type}}")
                         .thresholds(300.0, 900.0),

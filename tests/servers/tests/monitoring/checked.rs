@@ -6,6 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
+use monitoring::{GrpcPreset, Options, Preset, ScanPreset, files as generated};
 use server_tests::Suite;
 
 use crate::stack::{monitoring, read};
@@ -59,6 +60,36 @@ fn every_alert_fires_when_it_should_and_not_otherwise_on_prometheus_2_53() {
 #[test]
 fn every_alert_fires_when_it_should_and_not_otherwise_on_prometheus_3() {
     alerts_behave(Suite::Forky);
+}
+
+#[test]
+fn alerts_behave_the_same_under_open_telemetrys_names() {
+    let options = Options {
+        prefix: String::from("acme"),
+        scans: ScanPreset::OpenTelemetry,
+        requests: Preset::OpenTelemetry,
+        grpc: GrpcPreset::OpenTelemetry,
+        ..Options::default()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut rules = Vec::new();
+    for file in generated(&options).unwrap() {
+        let path = folder.path().join(&file.path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, file.text).unwrap();
+        if file.path.starts_with("prometheus/rules") {
+            rules.push(path);
+        }
+    }
+    assert_eq!(rules.len(), 2);
+    // What differs between the generations, and what takes days, the tests of the usual names show.
+    let promtool = || Command::new(Suite::Trixie.program("promtool"));
+    run(promtool()
+        .args(["check", "rules", "--lint=all", "--lint-fatal"])
+        .args(rules));
+    run(promtool()
+        .args(["test", "rules"])
+        .arg(folder.path().join("prometheus/tests/alerts.yml")));
 }
 
 #[test]
