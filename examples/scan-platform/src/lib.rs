@@ -17,6 +17,7 @@ pub mod oneshot;
 pub mod operations;
 pub mod platform;
 pub mod probe;
+pub mod push;
 pub mod record;
 pub mod scan;
 pub mod scanner;

@@ -7,6 +7,7 @@ use scan_platform::{
     auth::Role,
     doctor, keys, oneshot, operations,
     platform::Setup,
+    push,
     scan::{Policy, ScanType},
     serve,
     store::DatabaseUrl,
@@ -88,6 +89,30 @@ struct ServeArgs {
     place: PlaceArgs,
     #[command(flatten)]
     policy: PolicyArgs,
+    #[command(flatten)]
+    push: PushArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Metrics")]
+struct PushArgs {
+    /// Where metrics go, several times if need be: prometheus (which scrapes /metrics, always there), or otlp,
+    /// remote-write, statsd or pushgateway, each with =ADDRESS if it is not in the usual place; otlp heeds
+    /// OTEL_EXPORTER_OTLP_*
+    #[arg(long, value_name = "KIND[=ADDRESS]")]
+    exporter: Vec<push::Backend>,
+    /// How often they are sent [default: OTEL_METRIC_EXPORT_INTERVAL, or 15s]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    export_interval: Option<Duration>,
+}
+
+impl From<PushArgs> for push::Options {
+    fn from(args: PushArgs) -> Self {
+        Self {
+            backends: args.exporter,
+            interval: args.export_interval,
+        }
+    }
 }
 
 /// For those who run it.
@@ -212,6 +237,8 @@ struct ScanArgs {
     json: bool,
     #[command(flatten)]
     policy: PolicyArgs,
+    #[command(flatten)]
+    push: PushArgs,
 }
 
 /// A scan with more findings than this is blocked.
@@ -260,6 +287,7 @@ async fn main() -> ExitCode {
                 admin,
                 place,
                 policy,
+                push,
             } = *args;
             let (scan_root, database_url) = place.split();
             let options = serve::Options {
@@ -282,6 +310,7 @@ async fn main() -> ExitCode {
                 },
                 drain,
                 instance_timeout,
+                push: push.into(),
             };
             serve::serve(options).await.map(|()| ExitCode::SUCCESS)
         }
@@ -290,12 +319,14 @@ async fn main() -> ExitCode {
             path,
             json,
             policy,
+            push,
         }) => {
             let options = oneshot::Options {
                 scan_type,
                 path,
                 json,
                 policy: policy.into(),
+                push: push.into(),
             };
             oneshot::scan(options).await
         }

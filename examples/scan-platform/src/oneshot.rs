@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -14,10 +15,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::{
     log,
     platform::{self, Platform},
+    push,
     record::ScanRecord,
     scan::{Policy, ScanType, Step},
     scanner::Watch,
+    serve,
     store::{DatabaseUrl, Store},
+    telemetry,
 };
 
 /// What to scan, and how to tell of it.
@@ -31,7 +35,12 @@ pub struct Options {
     pub json: bool,
     /// When findings block.
     pub policy: Policy,
+    /// Where the scan's series are sent to, once it has ended.
+    pub push: push::Options,
 }
+
+/// How long that may take.
+const PUSH: Duration = Duration::from_secs(10);
 
 /// Runs one scan. The exit code is 0 if it passed, 1 if the policy blocks, 2 if the scan failed.
 ///
@@ -43,7 +52,15 @@ pub async fn scan(options: Options) -> anyhow::Result<ExitCode> {
     // The path is the user's own to choose; what it contains is not: links may not lead out of it.
     let (root, inside) = split(&options.path)?;
     let store = Store::opened(&DatabaseUrl::in_memory(), "shell").await?;
-    let platform = Platform::by_itself(&root, options.policy, &platform::scan_metrics()?, store)?;
+    let scans = platform::scan_metrics()?;
+    let sinks = if options.push.is_some() {
+        let exporter = telemetry::install_exporter(&scans, &store)?;
+        let instance = serve::host_name().unwrap_or_else(|| String::from("localhost"));
+        push::start(&exporter, &options.push, &instance)?
+    } else {
+        None
+    };
+    let platform = Platform::by_itself(&root, options.policy, &scans, store)?;
     let target = platform.target(inside).await?;
 
     let bar = progress_bar();
@@ -51,6 +68,10 @@ pub async fn scan(options: Options) -> anyhow::Result<ExitCode> {
     let scan = platform.scan(scan, target, Some(watch(&bar))).await?;
     bar.finish_and_clear();
 
+    // The scan is what was asked for: whether its series arrive changes nothing about it.
+    if let Err(error) = push::stop(sinks, PUSH).await {
+        writeln!(io::stderr(), "warning: not all metrics were sent: {error}")?;
+    }
     let mut out = io::stdout().lock();
     if options.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&scan)?)?;

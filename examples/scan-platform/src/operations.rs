@@ -12,7 +12,7 @@ use axum::{
 use tokio::runtime::Handle;
 use tower_json_logging::Levels;
 use tower_metrics_exporter::{
-    AdminServer, AdminService, Check, Credentials, Exporter, HealthHandle, Operations,
+    AdminServer, AdminService, Check, Credentials, Exporter, HealthHandle, Operations, SinksHandle,
 };
 use tower_scan_lifecycle::ScanMetrics;
 
@@ -58,7 +58,8 @@ pub struct Started {
     pub credentials: Option<Credentials>,
 }
 
-/// Starts to keep asking for health, and the admin listener if there is to be one.
+/// Starts to keep asking for health, and the admin listener if there is to be one. Metrics that are sent are sent once
+/// more at the end.
 ///
 /// # Errors
 ///
@@ -68,8 +69,15 @@ pub async fn start(
     exporter: &Exporter,
     health: &HealthHandle,
     log: &Log,
+    sinks: Option<SinksHandle>,
 ) -> anyhow::Result<Started> {
     let operations = Operations::builder(health).exporter(exporter);
+    let operations = match sinks {
+        Some(sinks) => operations.flush("metrics", |left| async move {
+            sinks.shutdown(left).await.into_result()
+        }),
+        None => operations,
+    };
     let Some(listen) = options.listen else {
         return Ok(Started {
             operations: operations.start(&Handle::current()),

@@ -9,6 +9,7 @@ use tower_metrics_exporter::Probe;
 use crate::{
     api, background, grpc, log, operations,
     platform::{self, Platform, Setup},
+    push,
     store::{DatabaseUrl, Store},
     telemetry,
 };
@@ -45,6 +46,8 @@ pub struct Options {
     pub drain: Duration,
     /// How long an instance may say nothing before others take it for dead.
     pub instance_timeout: Duration,
+    /// Where series are sent to.
+    pub push: push::Options,
 }
 
 /// Serves until the process is told to stop, by SIGINT or SIGTERM.
@@ -62,6 +65,7 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
     let instance = options.instance.unwrap_or_else(|| instance(address));
     let store = Store::new(&options.database_url, &instance)?;
     let exporter = telemetry::install_exporter(&scans, &store)?;
+    let sinks = push::start(&exporter, &options.push, &instance)?;
     store.open().await?;
     let (interrupt, interrupted) = watch::channel(false);
     let platform = Platform::new(
@@ -80,7 +84,7 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
         None => None,
     }
     .unzip();
-    let admin = operations::start(options.admin, &exporter, &health, &log).await?;
+    let admin = operations::start(options.admin, &exporter, &health, &log, sinks).await?;
     tracing::info!(
         address = %address,
         admin_address = admin.address.map(tracing::field::display),
@@ -169,12 +173,12 @@ fn instance(address: SocketAddr) -> String {
 }
 
 #[cfg(unix)]
-fn host_name() -> Option<String> {
+pub(crate) fn host_name() -> Option<String> {
     nix::unistd::gethostname().ok()?.into_string().ok()
 }
 
 #[cfg(not(unix))]
-fn host_name() -> Option<String> {
+pub(crate) fn host_name() -> Option<String> {
     std::env::var("COMPUTERNAME").ok()
 }
 

@@ -22,6 +22,8 @@ impl Pushgateway {
         command
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .arg("--log.level=error")
+            // What is pushed need not outlive it.
+            .arg("--persistence.file=")
             .stdout(Stdio::null());
         let mut process = Process::start("prometheus-pushgateway", &mut command);
         let url = format!("http://127.0.0.1:{port}");
