@@ -1,7 +1,9 @@
 //! Runs the sides of a comparison in turn, in one process, and tells what each costs.
 
-use std::{rc::Rc, time::Instant};
+use std::{collections::HashMap, env, path::PathBuf, process::Command, rc::Rc, time::Instant};
 
+use anyhow::{Context as _, Result, bail};
+use benches::report::{Report, Row};
 use test_support::alloc;
 
 use crate::backend::Backend;
@@ -17,9 +19,16 @@ pub struct Effort {
     pub batch: usize,
     /// Only run sides of this name, for a profiler to look at.
     pub only: Option<&'static str>,
+    /// Only those of the comparison with this title.
+    pub title: Option<&'static str>,
 }
 
 impl Effort {
+    /// Whether a comparison of this title is none to look at: it may take long to prepare.
+    pub fn skips(&self, title: &str) -> bool {
+        self.title.is_some_and(|wanted| wanted != title)
+    }
+
     /// As much, in measurements of no fewer operations than these.
     pub fn in_batches_of(self, operations: usize) -> Self {
         Self {
@@ -80,8 +89,9 @@ pub struct Costs {
 /// Measures the sides, interleaved, so that what else the machine does falls on all of them: first the
 /// bare service, then the floor, then the peer, then the others.
 pub fn measure(title: impl Into<String>, mut sides: Vec<Side>, effort: Effort) -> Costs {
+    let title = title.into();
     if let Some(only) = effort.only {
-        sides.retain(|side| side.name == only);
+        sides.retain(|side| !effort.skips(&title) && side.name == only);
         sides.iter_mut().for_each(|side| profile(side, effort));
         sides.clear();
     }
@@ -121,7 +131,7 @@ pub fn measure(title: impl Into<String>, mut sides: Vec<Side>, effort: Effort) -
         }
     }
     Costs {
-        title: title.into(),
+        title,
         sides: costs,
         operations: rounds * effort.batch,
     }
@@ -172,8 +182,56 @@ impl Costs {
 
     /// The nanoseconds that the side of this name adds to the floor.
     pub fn added(&self, name: &str) -> f64 {
-        let side = self.sides.iter().find(|side| side.name == name);
+        let side = self.side(name);
         side.map_or(f64::NAN, |side| side.above(&self.sides[1])[1])
+    }
+
+    /// Nothing was measured.
+    pub const fn none(title: String) -> Self {
+        Self {
+            title,
+            sides: Vec::new(),
+            operations: 0,
+        }
+    }
+
+    /// What ours adds to the floor beside what a peer adds, in this comparison or in another, and where
+    /// both can be counted.
+    pub fn row(
+        &self,
+        group: &str,
+        case: &str,
+        ours: &str,
+        of: &Self,
+        peer: &str,
+    ) -> (Row, Counted) {
+        let [mine, theirs] = [self.side(ours), of.side(peer)];
+        let row = match (mine, theirs) {
+            (Some(mine), Some(theirs)) => Row::new(group, case, self.added(ours))
+                .beside(peer, of.added(peer))
+                .allocations(
+                    self.allocations_above(mine, &self.sides[1]),
+                    of.allocations_above(theirs, &of.sides[1]),
+                ),
+            _ => Row::new(group, case, f64::NAN),
+        };
+        let counted = Counted {
+            sides: [(self, ours), (of, peer)].map(|(costs, side)| {
+                let floor = costs.sides.get(1).map_or("", |floor| &floor.name);
+                [&costs.title, side, floor].map(str::to_owned)
+            }),
+        };
+        (row, counted)
+    }
+
+    /// The nanoseconds of the side of this name, all of them.
+    pub fn nanos(&self, name: &str) -> f64 {
+        let side = self.side(name);
+        side.map_or(f64::NAN, |side| quartiles(side.nanos.clone())[1])
+    }
+
+    fn side(&self, name: &str) -> Option<&Cost> {
+        self.sides.iter().find(|side| side.name == name)
     }
 
     /// The sides that allocate, though they must not.
@@ -202,3 +260,110 @@ fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
     values.sort_by(f64::total_cmp);
     [1, 2, 3].map(|quarter| values[values.len() * quarter / 4])
 }
+
+/// What is measured in a run.
+#[derive(Default)]
+pub struct Rows {
+    pub report: Report,
+    counted: Vec<(usize, Counted)>,
+}
+
+impl Rows {
+    pub fn add(&mut self, row: Row) {
+        println!("{}", row.line());
+        self.report.rows.push(row);
+    }
+
+    /// With instructions, which are counted when nothing is measured any more.
+    pub fn add_counted(&mut self, (row, counted): (Row, Counted)) {
+        self.counted.push((self.report.rows.len(), counted));
+        self.add(row);
+    }
+
+    /// Counts the instructions of the rows that were added so.
+    pub fn count(&mut self) -> Result<()> {
+        let mut known = HashMap::new();
+        for (at, counted) in &self.counted {
+            let row = &mut self.report.rows[*at];
+            eprintln!("counting the instructions of {}: {}", row.group, row.case);
+            row.instructions = Some(counted.instructions(&row.group, &mut known)?);
+        }
+        Ok(())
+    }
+}
+
+/// The instructions of an operation, by the comparison's title and the side's name.
+type Known = HashMap<[String; 2], f64>;
+
+/// Two sides of comparisons whose instructions can be counted: each with its comparison's title and floor.
+pub struct Counted {
+    sides: [[String; 3]; 2],
+}
+
+impl Counted {
+    /// The instructions of an operation above the floor, ours and the peer's.
+    pub fn instructions(&self, group: &str, known: &mut Known) -> Result<[f64; 2]> {
+        let [ours, theirs] = &self.sides;
+        let mut callgrind = |group: &str, title: &str, side: &str| {
+            let name = [title, side].map(str::to_owned);
+            if let Some(count) = known.get(&name) {
+                return Ok(*count);
+            }
+            let count = callgrind(group, title, side)?;
+            known.insert(name, count);
+            Ok::<_, anyhow::Error>(count)
+        };
+        let mut above = |[title, side, floor]: &[String; 3]| {
+            Ok::<_, anyhow::Error>(callgrind(group, title, side)? - callgrind(group, title, floor)?)
+        };
+        Ok([above(ours)?, above(theirs)?])
+    }
+}
+
+/// The instructions of an operation of a side, which is run in a process of its own.
+fn callgrind(group: &str, title: &str, side: &str) -> Result<f64> {
+    let tools =
+        env::var_os("OBSERVABILITY_TOOLS").map_or_else(|| "target/tools".into(), PathBuf::from);
+    let usr = tools.join("benches/usr");
+    let mut command = Command::new(usr.join("bin/valgrind.bin"));
+    command
+        .env("VALGRIND_LIB", usr.join("libexec/valgrind"))
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg("--toggle-collect=*harness::profile::profiled*")
+        .arg(env::current_exe()?)
+        .args([
+            "--quick", "--group", group, "--title", title, "--only", side,
+        ]);
+    let output = command.output().with_context(|| {
+        format!(
+            "no valgrind in {}: `cargo xtask tools --only benches`",
+            tools.display()
+        )
+    })?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let number = said
+        .split_once("Collected : ")
+        .and_then(|(_, rest)| rest.lines().next()?.trim().parse::<f64>().ok());
+    match number {
+        Some(number) if output.status.success() && number > 0.0 => Ok(number / QUICK.batch as f64),
+        _ => bail!("{command:?} counted nothing: {said}"),
+    }
+}
+
+/// Enough to see that it runs.
+pub const QUICK: Effort = Effort {
+    rounds: 3,
+    operations: 10_000,
+    batch: 500,
+    only: None,
+    title: None,
+};
+
+/// Enough to quote.
+pub const FULL: Effort = Effort {
+    rounds: 41,
+    operations: 400_000,
+    batch: 2_000,
+    only: None,
+    title: None,
+};

@@ -5,14 +5,21 @@ mod bare;
 mod groups;
 mod harness;
 mod least;
+mod served;
 
 mod versions;
 
-use std::process::ExitCode;
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
 
+use anyhow::{Context as _, Result};
+use benches::report::{Machine, Report, with_tables};
 use clap::{Parser, ValueEnum};
 
-use self::harness::Effort;
+use self::harness::{Effort, FULL, QUICK, Rows};
 
 #[global_allocator]
 static ALLOCATOR: test_support::alloc::CountingAllocator = test_support::alloc::CountingAllocator;
@@ -23,7 +30,8 @@ static ALLOCATOR: test_support::alloc::CountingAllocator = test_support::alloc::
 /// `+floor` what it adds to the floor: medians of the differences within each round, with half the
 /// distance of their quartiles; `of peer` is how much of what the first peer adds that is.
 ///
-/// Fails if a layer allocates that must not. Times are only printed.
+/// In the end the instructions of the rows above are counted by valgrind, and everything is written to
+/// target/bench/report.json. Fails if a layer allocates that must not; times are only told.
 #[derive(Debug, Parser)]
 struct Cli {
     /// Measure only this group
@@ -32,12 +40,29 @@ struct Cli {
     /// Fewer and shorter rounds: enough to see that it runs, not to quote
     #[arg(long)]
     quick: bool,
+    /// Write the report to standard output, as JSON, and the tables to standard error
+    #[arg(long)]
+    json: bool,
+    /// Write benches/report.json, benches/REPORT.md and the README's tables from this run
+    #[arg(long, conflicts_with_all = ["group", "no_instructions"])]
+    write: bool,
+    /// Do not count instructions in the end
+    #[arg(long)]
+    no_instructions: bool,
     /// Only run the side of this name, for a profiler
     #[arg(long)]
     only: Option<String>,
+    /// The same only in the comparison with this title
+    #[arg(long, requires = "only")]
+    title: Option<String>,
     /// Only tell by how much this makes the process grow: how the program asks itself
     #[arg(long, value_enum, hide = true)]
     resident: Option<groups::recorder::Resident>,
+    /// Only serve, and tell the address: how the program loads itself
+    #[arg(long, value_enum, hide = true, requires = "log")]
+    serve: Option<served::Stack>,
+    #[arg(long, hide = true)]
+    log: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -47,56 +72,118 @@ enum Group {
     LogSink,
     Recorder,
     ScanLifecycle,
+    EndToEnd,
 }
 
-fn main() -> ExitCode {
-    let Cli {
-        group,
-        quick,
-        only,
-        resident,
-    } = Cli::parse();
-    if let Some(what) = resident {
+impl Group {
+    /// Whether nothing of ours allocated that must not.
+    fn run(self, effort: Effort, rows: &mut Rows) -> Result<bool> {
+        match self {
+            Self::RequestMetrics => return Ok(groups::request_metrics::run(effort, rows)),
+            Self::JsonLine => groups::json_line::run(effort, rows),
+            Self::LogSink => groups::log_sink::run(effort, rows),
+            Self::Recorder => groups::recorder::run(effort, rows),
+            Self::ScanLifecycle => groups::scan_lifecycle::run(effort, rows),
+            Self::EndToEnd => groups::end_to_end::run(effort, rows)?,
+        }
+        Ok(true)
+    }
+}
+
+fn main() -> Result<ExitCode> {
+    let cli = Cli::parse();
+    if let Some(what) = cli.resident {
         groups::recorder::print_growth(what);
-        return ExitCode::SUCCESS;
+        return Ok(ExitCode::SUCCESS);
     }
+    if let (Some(stack), Some(log)) = (cli.serve, cli.log) {
+        served::serve(stack, &log)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if cli.json {
+        return json();
+    }
+    let effort = if cli.quick { QUICK } else { FULL };
     // Kept to the end of the process.
-    let only = only.map(|name| &*name.leak());
-    let effort = if quick {
-        Effort {
-            only,
-            rounds: 3,
-            operations: 10_000,
-            batch: 500,
-        }
-    } else {
-        Effort {
-            only,
-            rounds: 41,
-            operations: 400_000,
-            batch: 2_000,
-        }
+    let kept = |text: Option<String>| text.map(|text| &*text.leak());
+    let effort = Effort {
+        only: kept(cli.only),
+        title: kept(cli.title),
+        ..effort
     };
-    let chosen = |candidate| group.is_none_or(|group| group == candidate);
+    let mut rows = Rows::default();
     let mut kept = true;
-    if chosen(Group::RequestMetrics) {
-        kept &= groups::request_metrics::run(effort);
+    for group in Group::value_variants() {
+        if cli.group.is_none_or(|chosen| chosen == *group) {
+            kept &= group.run(effort, &mut rows)?;
+        }
     }
-    if chosen(Group::JsonLine) {
-        groups::json_line::run(effort);
+    if effort.only.is_some() {
+        return Ok(ExitCode::SUCCESS);
     }
-    if chosen(Group::LogSink) {
-        groups::log_sink::run(effort);
+    if !cli.no_instructions {
+        rows.count()?;
     }
-    if chosen(Group::Recorder) {
-        groups::recorder::run(effort);
+    let report = Report {
+        machine: Machine::this(),
+        ..rows.report
+    };
+    write("target/bench/report.json", &json_of(&report)?)?;
+    if cli.write {
+        publish(&report)?;
     }
-    if chosen(Group::ScanLifecycle) {
-        groups::scan_lifecycle::run(effort);
-    }
-    if kept {
+    Ok(if kept {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    })
+}
+
+/// Runs the same, with its tables on standard error, and writes the report to standard output.
+fn json() -> Result<ExitCode> {
+    let arguments = env::args_os().skip(1).filter(|one| one != "--json");
+    let status = Command::new(env::current_exe()?)
+        .args(arguments)
+        .stdout(io::stderr())
+        .status()?;
+    print!(
+        "{}",
+        fs::read_to_string(root().join("target/bench/report.json"))?
+    );
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// What is committed of a run.
+fn publish(report: &Report) -> Result<()> {
+    let read = |path: &str| {
+        fs::read_to_string(root().join(path)).with_context(|| format!("{path} cannot be read"))
+    };
+    write("benches/report.json", &json_of(report)?)?;
+    write(
+        "benches/REPORT.md",
+        &report.page(&read("benches/notes.md")?),
+    )?;
+    write("README.md", &with_tables(&read("README.md")?, report))
+}
+
+fn json_of(report: &Report) -> Result<String> {
+    Ok(serde_json::to_string_pretty(report)? + "\n")
+}
+
+fn write(path: &str, text: &str) -> Result<()> {
+    let place = root().join(path);
+    if let Some(folder) = place.parent() {
+        fs::create_dir_all(folder)?;
     }
+    fs::write(&place, text).with_context(|| format!("{path} cannot be written"))?;
+    eprintln!("written: {path}");
+    Ok(())
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }

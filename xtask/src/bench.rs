@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::command::Cmd;
-use crate::tools::{self, Folder, debian};
+use crate::tools::{self, Folder, debian, python};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -50,6 +50,9 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     let dir = args.tools.create(root)?;
     // Always this one, and not the machine's: what it counts depends on its version.
     debian::ensure(&dir, debian::BENCHES)?;
+    if !args.check && !args.bless {
+        python::ensure(&dir, &python::BENCHES)?;
+    }
     command(root, args).env(tools::FOLDER_VARIABLE, &dir).run()
 }
 

@@ -26,30 +26,38 @@ use benches::route::{self, Requests};
 
 use crate::{
     backend::Backend,
-    harness::{self, Effort, Side},
+    harness::{self, Effort, Rows, Side},
     versions,
 };
 
+const GROUP: &str = "json-line";
+
+const OURS: &str = "tower-json-logging JsonLayer";
+
 /// Compares.
-pub fn run(effort: Effort) {
-    one_line(effort);
-    whole_request(effort);
+pub fn run(effort: Effort, rows: &mut Rows) {
+    one_line(effort, rows);
+    whole_request(effort, rows);
 }
 
 /// The layer and the line of a request.
-fn one_line(effort: Effort) {
+fn one_line(effort: Effort, rows: &mut Rows) {
     let (in_flight, _counter) = InFlightRequestsLayer::pair();
     let ours = Lines::default();
     let direct = Lines::default();
-    let peer = Lines::default();
+    let theirs = Lines::default();
     let json = tracing_subscriber::fmt::layer().json().with_writer({
-        let writer = peer.clone();
+        let writer = theirs.clone();
         move || writer.clone()
     });
     let trace = TraceLayer::new_for_http()
         .make_span_with(DefaultMakeSpan::new().level(Level::INFO))
         .on_response(DefaultOnResponse::new().level(Level::INFO));
     let tower_http = versions::named("tower-http");
+    let peer = format!(
+        "{tower_http} Trace, {} json",
+        versions::named("tracing-subscriber")
+    );
     let sides = vec![
         side("bare", (), route::router(1)),
         side(
@@ -58,11 +66,8 @@ fn one_line(effort: Effort) {
             route::router(1).layer(in_flight),
         ),
         side(
-            format!(
-                "{tower_http} Trace, {} json",
-                versions::named("tracing-subscriber")
-            ),
-            Logged::new(json, peer),
+            peer.clone(),
+            Logged::new(json, theirs),
             route::router(1).layer(trace),
         ),
         side(
@@ -78,17 +83,32 @@ fn one_line(effort: Effort) {
             )),
         ),
     ];
-    harness::measure(
+    let costs = harness::measure(
         "json-line: nanoseconds and allocations a request, one thread",
         sides,
         effort,
-    )
-    .print();
+    );
+    costs.print();
+    for (case, ours, part) in [
+        (
+            "layer and line, through tracing",
+            "tower-json-logging, through tracing",
+            6.0,
+        ),
+        (
+            "layer and line, directly",
+            "tower-json-logging, direct",
+            11.0,
+        ),
+    ] {
+        let (row, counted) = costs.row(GROUP, case, ours, &costs, &peer);
+        rows.add_counted((row.at_most(1.0 / part).allocates_at_most(1.0), counted));
+    }
 }
 
 /// What a service logs in a request, through `tracing` and no layer of tower's: a span, an id found late,
 /// three events, and a line at the end.
-fn whole_request(effort: Effort) {
+fn whole_request(effort: Effort, rows: &mut Rows) {
     fn request() {
         let span = tracing::error_span!(
             "request",
@@ -183,19 +203,27 @@ fn whole_request(effort: Effort) {
             ecs,
             4,
         ),
-        logged(
-            String::from("tower-json-logging JsonLayer"),
-            ours.layer().boxed(),
-            ours,
-            4,
-        ),
+        logged(String::from(OURS), ours.layer().boxed(), ours, 4),
     ];
-    harness::measure(
+    let costs = harness::measure(
         "json-line: all lines of a request, nanoseconds and allocations, one thread",
         sides,
         effort,
-    )
-    .print();
+    );
+    costs.print();
+    for (peer, most) in [
+        (format!("{subscriber} json"), 1.0 / 8.0),
+        (format!("{json_subscriber} default"), 1.0 / 3.0),
+        (format!("{json_subscriber} flat"), 0.0),
+        (versions::named("tracing-bunyan-formatter"), 0.0),
+        (versions::named("tracing-ecs"), 0.0),
+    ] {
+        let case = "a span, a late field, three events and the request's line";
+        let (row, counted) = costs.row(GROUP, case, OURS, &costs, &peer);
+        let row = row.allocates_at_most(6.0);
+        let row = if most > 0.0 { row.at_most(most) } else { row };
+        rows.add_counted((row, counted));
+    }
 }
 
 type BoxedLayer = Box<dyn tracing_subscriber::Layer<Registry> + Send + Sync>;

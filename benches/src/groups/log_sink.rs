@@ -17,7 +17,12 @@ use tower_json_logging::Sink;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::{harness::Effort, versions};
+use benches::report::Row;
+
+use crate::{
+    harness::{Effort, Rows},
+    versions,
+};
 
 const LINE: &[u8] = &{
     let mut line = [b'x'; 400];
@@ -26,7 +31,7 @@ const LINE: &[u8] = &{
 };
 
 /// Compares at three rates, the sides in turn.
-pub fn run(effort: Effort) {
+pub fn run(effort: Effort, rows: &mut Rows) {
     let peer = versions::named("tracing-appender");
     println!("\nlog-sink: what a line of 400 bytes costs its thread, above reading the clock");
     println!(
@@ -62,10 +67,22 @@ pub fn run(effort: Effort) {
         ours.print(rate, "tower-json-logging Sink", floor, &of_sink, lost);
         let lost = appender.error_counter().dropped_lines() as u64;
         theirs.print(rate, &peer, floor, &of_appender, lost);
-        println!(
-            "  {rate:<12} ratio of the p50: {:.3}, contract <= 0.25 at 100000",
-            (ours.percentile(0.5) - floor) / (theirs.percentile(0.5) - floor)
+        let row = Row::new(
+            "log-sink",
+            format!("{rate} lines a second, the median"),
+            ours.percentile(0.5) - floor,
         );
+        let row = row
+            .beside(&peer, theirs.percentile(0.5) - floor)
+            .allocations(ours.allocations(), theirs.allocations())
+            .allocates_at_most(0.0)
+            .headline();
+        // The contract's rate is the one in the middle; at the others it is told.
+        rows.add(if rate == 100_000 {
+            row.at_most(0.25)
+        } else {
+            row
+        });
         drop((guard, sink));
     }
 }
@@ -117,6 +134,10 @@ impl Side {
         }
     }
 
+    fn allocations(&self) -> f64 {
+        self.allocations as f64 / self.nanos.len() as f64
+    }
+
     fn percentile(&self, part: f64) -> f64 {
         let mut nanos = self.nanos.clone();
         nanos.sort_by(f64::total_cmp);
@@ -127,7 +148,7 @@ impl Side {
         let [half, most, nearly_all] = [0.5, 0.99, 0.999].map(|part| self.percentile(part) - floor);
         println!(
             "  {rate:<12} {name:<34} {half:>8.0} {most:>8.0} {nearly_all:>8.0} {:>8.2} {:>12.4} {lost:>8}",
-            self.allocations as f64 / self.nanos.len() as f64,
+            self.allocations(),
             output.writes.load(Ordering::Relaxed) as f64 / output.lines() as f64,
         );
     }

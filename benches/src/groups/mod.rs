@@ -1,5 +1,6 @@
 //! What is compared.
 
+pub mod end_to_end;
 pub mod json_line;
 pub mod log_sink;
 pub mod recorder;

@@ -10,15 +10,20 @@ use tower_http::metrics::InFlightRequestsLayer;
 use tower_observe::ObserveLayer;
 use tower_request_metrics::{RequestMetrics, RequestMetricsLayer, RouteTable, RouteTagLayer};
 
-use benches::route::{self, Requests};
+use benches::{
+    report::Row,
+    route::{self, Requests},
+};
 
 use crate::{
     backend::{Backend, OpenTelemetry, Ours, Prometheus},
     bare::Bare,
-    harness::{self, Costs, Effort, Side},
+    harness::{self, Costs, Effort, Rows, Side},
     least::{self, LeastLayer},
     versions,
 };
+
+const GROUP: &str = "request-metrics";
 
 const OURS: &str = "tower-request-metrics";
 const LEAST: &str = "the recordings alone (counts wrongly)";
@@ -87,7 +92,7 @@ const CASES: [Case; 11] = [
 ];
 
 /// Compares. Whether nothing of ours allocated that must not.
-pub fn run(effort: Effort) -> bool {
+pub fn run(effort: Effort, rows: &mut Rows) -> bool {
     println!("request-metrics: nanoseconds and allocations a request, one thread");
     for package in COMPILED {
         println!("  {}", versions::named(package));
@@ -97,6 +102,9 @@ pub fn run(effort: Effort) -> bool {
             "{place}, {routes} {}",
             if routes == 1 { "route" } else { "routes" }
         );
+        if effort.skips(&title) {
+            return Costs::none(title);
+        }
         let costs = harness::measure(title, sides(routes, recorder), effort.in_batches_of(routes));
         costs.print();
         costs
@@ -115,41 +123,56 @@ pub fn run(effort: Effort) -> bool {
         out_own,
     ] = &costs;
 
-    println!(
-        "\nwhat ours adds to the floor, as a part of what axum-prometheus adds in a router with its own \
-         recorder, metrics-exporter-prometheus"
-    );
-    let peer = in_exporter.added(&axum_prometheus());
-    for (recorder, inner, outer) in [
-        ("bare atomics", in_1, out_1),
-        ("tower-metrics-exporter", in_own, out_own),
-        ("metrics-exporter-prometheus", in_exporter, out_exporter),
+    println!("\nabove the floor:");
+    let peer = &axum_prometheus();
+    let theirs = (in_exporter, peer.as_str());
+    let mut row = |case: &str, ours: (&Costs, &str), of: (&Costs, &str), change: fn(Row) -> Row| {
+        let (row, counted) = ours.0.row(GROUP, case, ours.1, of.0, of.1);
+        rows.add_counted((change(row), counted));
+    };
+    let seventh = |row: Row| row.at_most(1.0 / 7.0).allocates_at_most(0.0);
+    let ninth = |row: Row| row.at_most(1.0 / 9.0).allocates_at_most(0.0);
+    let told = |row: Row| row.headline().allocates_at_most(0.0);
+    let case = "inside a router, each on its own recorder";
+    row(case, (in_own, OURS), theirs, seventh);
+    let case = "inside a router, ours on bare atomics";
+    row(case, (in_1, OURS), theirs, seventh);
+    let case = "outside of it with a route table, each on its own recorder";
+    row(case, (out_own, OURS_WITH_TABLE), theirs, ninth);
+    let case = "outside of it with a route table, ours on bare atomics";
+    row(case, (out_1, OURS_WITH_TABLE), theirs, ninth);
+    let case = "the recordings alone, which count wrongly, each on its own recorder";
+    row(case, (in_own, LEAST), theirs, Row::headline);
+    let case = "inside a router, both on bare atomics";
+    row(case, (in_1, OURS), (in_1, peer), told);
+    let case = "inside a router, both on metrics-exporter-prometheus";
+    row(case, (in_exporter, OURS), theirs, |row| row);
+    let case = "outside of it with a route table, both on metrics-exporter-prometheus";
+    row(case, (out_exporter, OURS_WITH_TABLE), theirs, |row| row);
+    let case = "inside a router, each on its own recorder";
+    for other in [
+        "axum-metrics",
+        "opentelemetry-instrumentation-tower",
+        "tower-otel",
     ] {
-        for (place, part, added, least) in [
-            ("inside", 7.0, inner.added(OURS), inner.added(LEAST)),
-            (
-                "outside",
-                9.0,
-                outer.added(OURS_WITH_TABLE),
-                outer.added(LEAST),
-            ),
-        ] {
-            let measured = added / peer;
-            println!(
-                "contract: {place}, {recorder}: <= 1/{part} = {:.3}, measured {measured:.3} ({added:.0} of {peer:.0} ns, \
-                 {least:.0} of them for the recordings alone)",
-                1.0 / part,
-            );
-        }
+        let other = versions::named(other);
+        row(case, (in_own, OURS), (in_own, &other), told);
     }
-    for (place, name, routes) in [
-        ("inside", OURS, [in_1, in_100, in_10_000]),
-        ("outside", OURS_WITH_TABLE, [out_1, out_100, out_10_000]),
+    for (name, place, routes, many, one) in [
+        (OURS, "inside a router", "100", in_100, in_1),
+        (OURS, "inside a router", "10,000", in_10_000, in_1),
+        (OURS_WITH_TABLE, "outside of it", "100", out_100, out_1),
+        (
+            OURS_WITH_TABLE,
+            "outside of it",
+            "10,000",
+            out_10_000,
+            out_1,
+        ),
     ] {
-        let [one, hundred, many] = routes.map(|costs| costs.added(name));
-        println!(
-            "flat: {place}: {one:.0} ns with 1 route, {hundred:.0} with 100, {many:.0} with 10,000"
-        );
+        let case = format!("{place}, {routes} routes in turn");
+        let row = Row::new(GROUP, case, many.added(name));
+        rows.add(row.beside("ours with 1 route", one.added(name)));
     }
     let allocating: Vec<_> = costs.iter().flat_map(Costs::allocating).collect();
     match &allocating[..] {

@@ -15,18 +15,25 @@ use apalis::{
 use tower::{Layer as _, Service, service_fn};
 use tower_scan_lifecycle::{ScanLayer, ScanMeta, ScanMetrics};
 
+use benches::report::Row;
+
 use crate::{
     backend::{Backend, Ours, Prometheus},
-    harness::{self, Effort, Side},
+    harness::{self, Effort, Rows, Side},
     versions,
 };
+
+const GROUP: &str = "scan-lifecycle";
+const OURS: &str = "tower-scan-lifecycle";
+const OURS_OWN: &str = "tower-scan-lifecycle, tower-metrics-exporter";
+const OWN: &str = ", tower-metrics-exporter";
 
 /// What is scanned.
 #[derive(Clone, Copy, Debug, Default)]
 struct Job;
 
 /// Compares.
-pub fn run(effort: Effort) {
+pub fn run(effort: Effort, rows: &mut Rows) {
     let apalis = versions::named("apalis");
     let ours = || ScanLayer::new(scans(), |_: &Task<Job>| Some(ScanMeta::new("mcp")));
     let nothing = ScanLayer::new(scans(), |_: &Task<Job>| None);
@@ -45,32 +52,49 @@ pub fn run(effort: Effort) {
             PrometheusLayer::default().layer(service_fn(scan)),
         ),
         side(
-            "tower-scan-lifecycle",
+            OURS,
             Prometheus::new(our_counter),
             ours().layer(service_fn(scan)),
         ),
         side(
-            format!("{apalis} prometheus, tower-metrics-exporter"),
+            format!("{apalis} prometheus{OWN}"),
             Ours::new(peers_counter),
             PrometheusLayer::default().layer(service_fn(scan)),
         ),
         side(
-            "tower-scan-lifecycle, tower-metrics-exporter",
+            OURS_OWN,
             Ours::new(our_counter),
             ours().layer(service_fn(scan)),
         ),
     ];
-    harness::measure(
+    let costs = harness::measure(
         "scan-lifecycle: nanoseconds and allocations a scan, one thread; the peer records 2 series, ours 6",
         sides,
         effort,
-    )
-    .print();
-    among_others(effort);
+    );
+    costs.print();
+    let peer = format!("{apalis} prometheus");
+    for (case, ours, peer) in [
+        (
+            "a scan that does nothing, each on its own recorder",
+            OURS_OWN,
+            peer.clone(),
+        ),
+        (
+            "the same, both on tower-metrics-exporter",
+            OURS_OWN,
+            peer.clone() + OWN,
+        ),
+        ("the same, both on metrics-exporter-prometheus", OURS, peer),
+    ] {
+        let (row, counted) = costs.row(GROUP, case, ours, &costs, &peer);
+        rows.add_counted((row.headline(), counted));
+    }
+    among_others(effort, rows);
 }
 
 /// How a start and an end depend on how many scans run.
-fn among_others(effort: Effort) {
+fn among_others(effort: Effort, rows: &mut Rows) {
     let side = |others: usize| {
         let scans = scans();
         let start = move || scans.start(ScanMeta::new("mcp"));
@@ -86,12 +110,21 @@ fn among_others(effort: Effort) {
         std::hint::black_box(n);
     })];
     sides.extend([0, 1_000, 1_000_000].map(side));
-    harness::measure(
+    let costs = harness::measure(
         "scan-lifecycle: nanoseconds and allocations a start and an end, by how many scans run",
         sides,
         effort,
-    )
-    .print();
+    );
+    costs.print();
+    let name = |others: usize| format!("start and end among {others} others");
+    for others in [1_000, 1_000_000] {
+        let many = costs.nanos(&name(others));
+        rows.add(
+            Row::new(GROUP, name(others), many)
+                .beside("ours among none", costs.nanos(&name(0)))
+                .headline(),
+        );
+    }
 }
 
 fn scans() -> ScanMetrics {

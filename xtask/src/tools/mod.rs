@@ -12,6 +12,7 @@
 //!   trixie/usr/lib/postgresql/17/bin/
 //!                     initdb, postgres
 //!   benches/usr/bin/  valgrind, wrk, h2load: only for `cargo xtask bench`
+//!   benches-python/   python with FastAPI and uvicorn: only for `cargo xtask bench`
 //!   forky/usr/bin/    prometheus 3, promtool, docker-compose
 //!   cargo/bin/        cargo-deny, cargo-machete, and cargo-nextest if the machine has none
 //!   python/bin/       python with the packages grpcio, lscl and prometheus-client; node
@@ -97,7 +98,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
             rows.extend(cargo::list(&dir));
         }
         if wanted(Group::Python) {
-            rows.extend(python::list(&dir));
+            rows.extend(python::list(&dir, &python::TESTS));
         }
         if wanted(Group::Node) {
             rows.extend(node::list(&dir));
@@ -110,12 +111,13 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     }
     if args.only == Some(Group::Benches) {
         debian::ensure(&dir, debian::BENCHES)?;
+        python::ensure(&dir, &python::BENCHES)?;
     }
     if wanted(Group::Cargo) {
         cargo::ensure(&dir, cargo::ALL)?;
     }
     if wanted(Group::Python) {
-        python::ensure(&dir)?;
+        python::ensure(&dir, &python::TESTS)?;
     }
     if wanted(Group::Node) {
         node::ensure(&dir)?;

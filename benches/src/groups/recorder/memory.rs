@@ -7,7 +7,10 @@ use metrics::{Key, Label, Recorder};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tower_metrics_exporter::Exporter;
 
+use benches::report::Row;
+
 use super::{BUCKETS, METADATA, exporter, key, value};
+use crate::harness::Rows;
 
 /// What a process does whose memory is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -28,13 +31,11 @@ const OBSERVATIONS: usize = 100_000_000;
 /// They keep 16 bytes of each.
 const THEIR_OBSERVATIONS: usize = 10_000_000;
 
-pub fn run() {
+pub fn run(rows: &mut Rows) {
     let per = |what, count: usize| grown(what) as f64 / count as f64;
-    let row = |what: &str, ours: f64, theirs: f64| {
-        println!(
-            "  {what:<44} {ours:>12.0} B    metrics-exporter-prometheus: {theirs:>12.0} B   ratio {:.3}",
-            ours / theirs
-        );
+    let mut row = |what: &str, ours: f64, theirs: f64| {
+        let row = Row::new("recorder", what, ours).beside(&super::mep(), theirs);
+        rows.add(row.in_bytes().headline());
     };
     row(
         "memory of a counter of three labels",
@@ -42,20 +43,22 @@ pub fn run() {
         per(Resident::MepCounters, COUNTERS),
     );
     row(
-        "memory of a histogram of 11 buckets",
+        "memory of a histogram of 11 buckets and three labels, theirs before it has samples",
         per(Resident::OurHistograms, HISTOGRAMS),
         per(Resident::MepHistograms, HISTOGRAMS),
     );
-    println!(
-        "  resident memory grows by {} KiB over {OBSERVATIONS} observations without a scrape; \
-         metrics-exporter-prometheus: by {} KiB over {THEIR_OBSERVATIONS}",
-        grown(Resident::OurObservations) / 1024,
-        grown(Resident::MepObservations) / 1024,
+    row(
+        "memory after 100,000,000 observations without a scrape, theirs after 10,000,000",
+        grown(Resident::OurObservations) as f64,
+        grown(Resident::MepObservations) as f64,
     );
-    println!(
-        "  resident memory grows by {} KiB over {LABELS} values of a label",
-        grown(Resident::OurLabels) / 1024
+    let labels = grown(Resident::OurLabels) as f64;
+    let row = Row::new(
+        "recorder",
+        "memory after 1,000,000 values of one label",
+        labels,
     );
+    rows.add(row.in_bytes().headline());
 }
 
 /// In bytes.

@@ -11,7 +11,12 @@ use test_support::alloc;
 use tower_metrics_exporter::{Exporter, Matcher};
 
 pub use self::memory::{Resident, print_growth};
-use crate::{harness::Effort, versions};
+use benches::report::Row;
+
+use crate::{
+    harness::{Effort, Rows},
+    versions,
+};
 
 const METADATA: Metadata<'static> =
     Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
@@ -20,16 +25,24 @@ const BUCKETS: [f64; 11] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
-const MEP: &str = "metrics-exporter-prometheus";
+fn mep() -> String {
+    versions::named("metrics-exporter-prometheus")
+}
+
+fn client() -> String {
+    versions::named("prometheus-client")
+}
+
+fn tikv() -> String {
+    versions::named("prometheus")
+}
 
 /// Compares, and prints each ratio beside what it is to be at most.
-pub fn run(effort: Effort) {
+pub fn run(effort: Effort, rows: &mut Rows) {
     println!("\nrecorder: the least of several rounds in which all sides take turns");
-    let peers = [MEP, "prometheus", "prometheus-client"].map(versions::named);
-    println!("  peers: {}", peers.join(", "));
-    handles::run(effort);
-    pages::run(effort);
-    memory::run();
+    handles::run(effort, rows);
+    pages::run(effort, rows);
+    memory::run(rows);
 }
 
 /// What one side costs.
@@ -77,16 +90,10 @@ fn turns<const N: usize>(effort: Effort, mut sides: [Side<'_>; N]) -> [Cost; N] 
     costs
 }
 
-fn compare(what: &str, ours: Cost, peer: &str, theirs: Cost, contract: Option<f64>) {
-    let contract = contract.map_or_else(String::new, |most| format!(", contract <= {most}"));
-    println!(
-        "  {what:<44} {:>12.1} ns {:>9.1} allocs   {peer}: {:>12.1} ns {:>9.1} allocs   ratio {:.3}{contract}",
-        ours.nanos,
-        ours.allocations,
-        theirs.nanos,
-        theirs.allocations,
-        ours.nanos / theirs.nanos,
-    );
+fn compare(what: &str, ours: Cost, peer: &str, theirs: Cost) -> Row {
+    Row::new("recorder", what, ours.nanos)
+        .beside(peer, theirs.nanos)
+        .allocations(ours.allocations, theirs.allocations)
 }
 
 fn exporter() -> Exporter {

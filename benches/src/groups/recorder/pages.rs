@@ -11,12 +11,12 @@ use prometheus_client::{
 };
 use tower_metrics_exporter::{Exporter, Filter, Format, Source as _};
 
-use super::{BUCKETS, MEP, METADATA, Side, compare, exporter, key, turns, value};
-use crate::harness::Effort;
+use super::{BUCKETS, Cost, METADATA, Side, compare, exporter, key, turns, value};
+use crate::harness::{Effort, Rows};
 
-pub fn run(effort: Effort) {
-    histograms(effort);
-    counters(effort);
+pub fn run(effort: Effort, rows: &mut Rows) {
+    histograms(effort, rows);
+    counters(effort, rows);
 }
 
 const NAME: &str = "api_request_duration_seconds";
@@ -29,7 +29,7 @@ fn page(exporter: &Exporter, format: Format, last: &mut usize) {
     drop(black_box(page));
 }
 
-fn histograms(effort: Effort) {
+fn histograms(effort: Effort, rows: &mut Rows) {
     let ours = exporter();
     let recorder = ours.recorder();
     let mep = PrometheusBuilder::new().set_buckets(&BUCKETS);
@@ -58,7 +58,7 @@ fn histograms(effort: Effort) {
     clients.register(NAME, "Time.", client);
     let tikvs = prometheus::Registry::new();
     tikvs.register(Box::new(tikv)).expect("it is the only one");
-    let what = "page of 10,000 histograms of 11 buckets";
+    let what = "a page of 10,000 histograms of 11 buckets";
     let [mut of_text, mut of_open_metrics, mut of_protobuf] = [0; 3];
     // The others' pages leave the allocator in another state each.
     let [text, open_metrics, protobuf, client] = turns(
@@ -76,12 +76,14 @@ fn histograms(effort: Effort) {
             }),
         ],
     );
-    for (what, ours) in [
-        (what, text),
-        ("  in OpenMetrics", open_metrics),
-        ("  in protobuf", protobuf),
+    for (format, ours) in [
+        ("text", text),
+        ("OpenMetrics", open_metrics),
+        ("protobuf, theirs in OpenMetrics", protobuf),
     ] {
-        compare(what, ours, "prometheus-client", client, Some(0.2));
+        let what = format!("{what}, in {format}");
+        let row = compare(&what, ours, &super::client(), client);
+        rows.add(row.at_most(0.2).allocates_at_most(20.0));
     }
     let mut last = 0;
     let [text, tikv] = turns(
@@ -94,7 +96,7 @@ fn histograms(effort: Effort) {
             }),
         ],
     );
-    compare(what, text, "prometheus", tikv, None);
+    rows.add(compare(what, text, &super::tikv(), tikv));
     let [text, mep] = turns(
         effort,
         [
@@ -102,27 +104,41 @@ fn histograms(effort: Effort) {
             Side::new(1, |_| drop(black_box(handle.render()))),
         ],
     );
-    compare(what, text, MEP, mep, None);
+    rows.add(compare(what, text, &super::mep(), mep));
 }
 
-fn counters(effort: Effort) {
+fn counters(effort: Effort, rows: &mut Rows) {
+    for (count, called, most) in [
+        (1_000, "1,000", None),
+        (10_000, "10,000", None),
+        (100_000, "100,000", Some(0.05)),
+    ] {
+        let [text, mep] = page_of_counters(effort, count);
+        let what = format!("a page of {called} counters of three labels");
+        let row = compare(&what, text, &super::mep(), mep).allocates_at_most(20.0);
+        rows.add(match most {
+            Some(most) => row.at_most(most),
+            None => row,
+        });
+    }
+}
+
+fn page_of_counters(effort: Effort, count: usize) -> [Cost; 2] {
     let ours = exporter();
     let recorder = ours.recorder();
     let mep = PrometheusBuilder::new().build_recorder();
-    for at in 0..100_000 {
+    for at in 0..count {
         let key = key("api_requests_total", at);
         recorder.register_counter(&key, &METADATA).increment(1);
         mep.register_counter(&key, &METADATA).increment(1);
     }
     let handle = mep.handle();
     let mut last = 0;
-    let [text, mep] = turns(
+    turns(
         effort,
         [
             Side::new(3, |_| page(&ours, Format::Text, &mut last)),
             Side::new(1, |_| drop(black_box(handle.render()))),
         ],
-    );
-    let what = "page of 100,000 counters of three labels";
-    compare(what, text, MEP, mep, Some(0.05));
+    )
 }
