@@ -535,3 +535,71 @@ fn an_address_without_a_port_is_an_error_that_says_so() {
         assert!(error.contains("give a host and a port"), "{error}");
     }
 }
+
+/// A server that takes everything, over TLS, and a client that trusts it.
+#[cfg(feature = "rustls")]
+async fn tls_server() -> (String, tower_metrics_exporter::HttpClient, JoinSet<()>) {
+    use tokio_rustls::{
+        TlsAcceptor,
+        rustls::{
+            ClientConfig, RootCertStore, ServerConfig, crypto::ring, pki_types::PrivateKeyDer,
+        },
+    };
+
+    let own = rcgen::generate_simple_self_signed([String::from("localhost")]).unwrap();
+    let provider = Arc::new(ring::default_provider());
+    let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+    let certificate = own.cert.der().clone();
+    let config = ServerConfig::builder_with_provider(Arc::clone(&provider));
+    let config = config.with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth();
+    let config = config
+        .with_single_cert(vec![certificate.clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let config = ClientConfig::builder_with_provider(provider);
+    let config = config.with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let Ok(stream) = acceptor.accept(stream).await else {
+                continue;
+            };
+            let service = service_fn(|request: Request<Incoming>| async {
+                drop(request.into_body().collect().await);
+                Ok::<_, Infallible>(Response::new(Full::new(Bytes::new())))
+            });
+            drop(
+                http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await,
+            );
+        }
+    });
+    let client = tower_metrics_exporter::HttpClient::rustls(config);
+    (format!("https://localhost:{port}/"), client, tasks)
+}
+
+#[cfg(feature = "rustls")]
+#[tokio::test]
+async fn a_certificate_that_nobody_trusts_is_a_failure_and_one_that_is_trusted_is_not() {
+    let (url, trusts, _tasks) = tls_server().await;
+    let (_, distrusts, _others) = tls_server().await;
+    let exporter = exporter();
+    let sink = |client| RemoteWrite::new(&url).unwrap().client(client);
+    let sinks = exporter.sinks().sink(sink(trusts));
+    let report = sinks.start().unwrap().shutdown(DEADLINE).await;
+    assert!(report.is_complete(), "{report:?}");
+    let sinks = start(exporter.sinks().sink(sink(distrusts)));
+    failed(&exporter, "network", 1.0).await;
+    let report = sinks.shutdown(Duration::from_millis(100)).await;
+    let error = report.sinks[0].error.as_deref().unwrap();
+    assert!(error.contains("certificate"), "{error}");
+}
