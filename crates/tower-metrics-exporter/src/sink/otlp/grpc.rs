@@ -1,5 +1,10 @@
 //! One unary call of gRPC.
 
+use base64::{
+    Engine as _,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
@@ -79,8 +84,22 @@ fn judge(status: StatusCode) -> Verdict {
 
 const STATUS: &str = "grpc-status";
 const MESSAGE: &str = "grpc-message";
-/// How long to wait, of `google.rpc.RetryInfo`.
+/// A `google.rpc.Status`, whose details may include a `google.rpc.RetryInfo`.
 const DETAILS: &str = "grpc-status-details-bin";
+
+/// Whether the server says that the call may be made again.
+fn has_retry_info(headers: &HeaderMap) -> bool {
+    const NAME: &[u8] = b"google.rpc.RetryInfo";
+    // Padding is left to the sender.
+    const BASE64: GeneralPurpose = GeneralPurpose::new(
+        &STANDARD,
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+    let details = headers
+        .get(DETAILS)
+        .and_then(|text| BASE64.decode(text).ok());
+    details.is_some_and(|details| details.windows(NAME.len()).any(|part| part == NAME))
+}
 
 fn outcome(status: Option<&HeaderMap>) -> Result<(), Failure> {
     let Some(headers) = status else {
@@ -98,8 +117,8 @@ fn outcome(status: Option<&HeaderMap>) -> Result<(), Failure> {
         0 => return Ok(()),
         // CANCELLED, DEADLINE_EXCEEDED, ABORTED, OUT_OF_RANGE, UNAVAILABLE, DATA_LOSS
         1 | 4 | 10 | 11 | 14 | 15 => (Reason::Server, Retry::Later),
-        // RESOURCE_EXHAUSTED passes only if the server says when.
-        8 if headers.contains_key(DETAILS) => (Reason::Throttled, Retry::Later),
+        // RESOURCE_EXHAUSTED passes only if the server says so.
+        8 if has_retry_info(headers) => (Reason::Throttled, Retry::Later),
         _ => (Reason::Refused, Retry::Never),
     };
     let message = text(MESSAGE).unwrap_or_default();
@@ -118,22 +137,26 @@ mod tests {
 
     #[test]
     fn what_may_pass_is_tried_again() {
-        let of = |code: u32, details: bool| {
+        let of = |code: u32, details: Option<&str>| {
             let mut headers = HeaderMap::new();
             headers.insert(STATUS, code.into());
-            if details {
-                headers.insert(DETAILS, HeaderValue::from_static("CAg"));
+            if let Some(details) = details {
+                let details = base64::engine::general_purpose::STANDARD_NO_PAD.encode(details);
+                headers.insert(DETAILS, details.parse().unwrap());
             }
             outcome(Some(&headers)).map_err(|failure| failure.retry)
         };
-        assert_eq!(of(0, false), Ok(()));
+        assert_eq!(of(0, None), Ok(()));
         for code in [1, 4, 10, 11, 14, 15] {
-            assert_eq!(of(code, false), Err(Retry::Later), "{code}");
+            assert_eq!(of(code, None), Err(Retry::Later), "{code}");
         }
         for code in [2, 3, 5, 7, 8, 12, 13, 16, 99] {
-            assert_eq!(of(code, false), Err(Retry::Never), "{code}");
+            assert_eq!(of(code, None), Err(Retry::Never), "{code}");
         }
-        assert_eq!(of(8, true), Err(Retry::Later));
+        let retry_info = "\x1a\x28\x0a\x28type.googleapis.com/google.rpc.RetryInfo";
+        assert_eq!(of(8, Some(retry_info)), Err(Retry::Later));
+        let quota = "\x1a\x2b\x0a\x2btype.googleapis.com/google.rpc.QuotaFailure";
+        assert_eq!(of(8, Some(quota)), Err(Retry::Never));
         let broken = outcome(None).unwrap_err();
         assert_eq!(broken.retry, Retry::Later);
     }
