@@ -235,9 +235,9 @@ impl Report {
         table += "|---|---|---|---|---|---|";
         table += if counted { "---|\n" } else { "\n" };
         for row in rows {
-            let pair = |pair: Option<[f64; 2]>| {
+            let pair = |pair: Option<[f64; 2]>, text: fn(f64) -> String| {
                 pair.map_or_else(String::new, |[ours, peer]| {
-                    format!("{} to {}", count(ours), count(peer))
+                    format!("{} to {}", text(ours), text(peer))
                 })
             };
             let peer = row.peer.map_or_else(String::new, |value| {
@@ -252,10 +252,14 @@ impl Report {
                 row.ratio.map_or_else(String::new, ratio),
                 row.budgets(),
                 if missed { ": missed" } else { "" },
-                pair(row.allocations),
+                pair(row.allocations, count),
             );
             if counted {
-                _ = write!(table, " {} |", pair(row.instructions));
+                _ = write!(
+                    table,
+                    " {} |",
+                    pair(row.instructions, |value| thousands(value.round()))
+                );
             }
             table.push('\n');
         }

@@ -265,6 +265,34 @@ fn a_direct_line_has_it_whatever_the_filters() {
 }
 
 #[test]
+fn a_request_within_a_request_is_of_its_trace() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::registry().with(log.layer());
+    let outer = Request::get("/outer")
+        .header(
+            "traceparent",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        )
+        .body(())
+        .unwrap();
+    tracing::subscriber::with_default(subscriber, || {
+        let layer = JsonLoggingLayer::new();
+        send(&layer, outer, |_| {
+            send(&layer, Request::new(()), |_| tracing::info!("within"));
+        });
+    });
+    let lines = log.lines();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    for line in &lines {
+        assert_eq!(
+            line["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736",
+            "{line}"
+        );
+    }
+    assert_ne!(lines[1]["request_id"], lines[2]["request_id"]);
+}
+
+#[test]
 fn a_direct_line_is_the_line_through_tracing() {
     let (through, direct) = (Log::default(), Log::default());
     let logging = JsonLogging::new()

@@ -384,7 +384,7 @@ impl At<'_> {
             };
         };
         // Written at most once a second: a line that is only read stays in every core's cache.
-        if now.0.saturating_sub(cell.used.load(Ordering::Relaxed)) > self.row.config.touch_after.0 {
+        if now.0.saturating_sub(cell.used.load(Ordering::Acquire)) > self.row.config.touch_after.0 {
             self.used_again(instrument, cell, now);
         }
         Some(match cell.renewed.get() {
@@ -426,8 +426,9 @@ impl At<'_> {
     #[cold]
     fn used_again(self, instrument: Instrument, cell: &Cell, now: Age) {
         let config = &*self.row.config;
-        let before = cell.used.swap(now.0, Ordering::Relaxed);
-        // Not where a request ends under another recorder than it started under.
+        let before = cell.used.load(Ordering::Acquire);
+        // Not where a request ends under another recorder than it started under. Several threads may renew it:
+        // their handles are of the same series.
         if now.0.saturating_sub(before) > config.max_idle.0
             && config.target.id() == self.row.recorder
         {
@@ -435,6 +436,8 @@ impl At<'_> {
                 cell.renew(handle);
             }
         }
+        // Behind the handle: who finds that it was used of late finds the handle, too.
+        cell.used.fetch_max(now.0, Ordering::Release);
     }
 }
 

@@ -65,13 +65,14 @@ pub async fn scan(options: Options) -> anyhow::Result<ExitCode> {
 
     let bar = progress_bar();
     let scan = ScanRecord::start(options.scan_type, &options.path.display().to_string());
-    let scan = platform.scan(scan, target, Some(watch(&bar))).await?;
+    let scan = platform.scan(scan, target, Some(watch(&bar))).await;
     bar.finish_and_clear();
 
     // The scan is what was asked for: whether its series arrive changes nothing about it.
     if let Err(error) = push::stop(sinks, PUSH).await {
         writeln!(io::stderr(), "warning: not all metrics were sent: {error}")?;
     }
+    let scan = scan?;
     let mut out = io::stdout().lock();
     if options.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&scan)?)?;

@@ -142,10 +142,14 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
     let has_files = options.log_file.is_some() || admin.credentials.is_some();
     let reopening = operations::keep_reopening(log.clone(), admin.credentials);
     let reopening = has_files.then(|| tokio::spawn(reopening));
-    tokio::select! {
-        served = async { tokio::try_join!(http, grpc, queue) } => drop(served?),
-        () = drained => tracing::warn!("some requests did not finish in time"),
-    }
+    // What failed is told when the rest has ended: its series are to be sent, too.
+    let served = tokio::select! {
+        served = async { tokio::try_join!(http, grpc, queue) } => served.map(drop),
+        () = drained => {
+            tracing::warn!("some requests did not finish in time");
+            Ok(())
+        }
+    };
     watch.abort();
     if let Some(reopening) = reopening {
         reopening.abort();
@@ -163,7 +167,7 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
         tracing::warn!(%report, "operations ended, and not all was done");
     }
     tracing::info!("stopped");
-    Ok(())
+    served
 }
 
 /// The same after a restart, and another's on the same machine is another.

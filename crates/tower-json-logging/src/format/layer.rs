@@ -329,7 +329,7 @@ where
             }
             if let Some(context) = &open.context {
                 self.core.merge_context(fields, context);
-                if ended.is_none() && open.fields.is_none() {
+                if open.fields.is_none() {
                     fields.merge_ids(context);
                 }
             }

@@ -170,7 +170,11 @@ impl Operations {
 
     /// Lets the admin listeners stay, and tells whether there was a scrape that was waited for.
     async fn stay(&mut self, start: Instant, at_most: Duration) -> bool {
-        let linger = self.linger.min(at_most);
+        let linger = if self.listens() {
+            self.linger.min(at_most)
+        } else {
+            Duration::ZERO
+        };
         let grace = after(start, self.grace.min(at_most));
         let scraped = timeout_at(after(start, linger), self.scraped_since(start));
         let was_scraped = !linger.is_zero() && scraped.await.is_ok();
@@ -193,6 +197,12 @@ impl Operations {
         flushes
     }
 
+    /// Whether there is anything that could be scraped.
+    #[cfg(feature = "admin")]
+    fn listens(&self) -> bool {
+        !self.admins.is_empty()
+    }
+
     #[cfg(feature = "admin")]
     async fn scraped_since(&mut self, start: Instant) {
         let wait = |admin| Box::pin(Admin::scraped_since(admin, start));
@@ -206,6 +216,12 @@ impl Operations {
             }
         })
         .await;
+    }
+
+    #[cfg(not(feature = "admin"))]
+    #[expect(clippy::unused_self, reason = "with the feature it is asked")]
+    const fn listens(&self) -> bool {
+        false
     }
 
     #[cfg(not(feature = "admin"))]

@@ -217,11 +217,20 @@ pub(super) enum Verdict {
     Refused,
 }
 
+/// For a message: what stands before an `@` is nobody's to read.
+pub(super) fn without_credentials(url: &str) -> String {
+    match url.rsplit_once('@') {
+        Some((_, rest)) => format!("…@{rest}"),
+        None => url.to_owned(),
+    }
+}
+
 impl Target {
     pub(super) fn new(sink: &str, url: &str) -> Result<Self, SinkError> {
         let wrong = |why: &str| {
             SinkError::new(format!(
-                "the address of {sink}, `{url}`, {why}: give one such as http://host:9090/path"
+                "the address of {sink}, `{}`, {why}: give one such as http://host:9090/path",
+                without_credentials(url)
             ))
         };
         let uri: Uri = url.parse().map_err(|_| wrong("is no URL"))?;
@@ -433,9 +442,11 @@ mod tests {
             ("prometheus:9090", "has no scheme"),
             ("ftp://host/", "neither of http nor of https"),
             ("http://user:secret@host/", "credentials"),
+            ("user:secret@host:9090", "…@host:9090"),
         ] {
             let error = Target::new("remote-write", url).unwrap_err().to_string();
             assert!(error.contains(why), "{url}: {error}");
+            assert!(!error.contains("secret"), "{error}");
         }
         let target = Target::new("remote-write", "https://host/").unwrap();
         let error = target.check("remote-write").unwrap_err().to_string();

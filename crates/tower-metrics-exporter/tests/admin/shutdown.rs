@@ -86,6 +86,18 @@ async fn grace_and_linger_take_no_more_than_half_of_the_time() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn where_nothing_listens_no_scrape_is_waited_for() {
+    let (exporter, health) = exporter();
+    let operations = Operations::builder(&health)
+        .exporter(&exporter)
+        .linger(LONG)
+        .start(&Handle::current());
+    let report = operations.shutdown(10 * LONG).await;
+    assert!(report.is_clean() && !report.was_scraped(), "{report}");
+    assert_eq!(report.took().as_secs(), 0);
+}
+
 #[tokio::test]
 async fn what_is_being_answered_is_finished_and_who_asks_nothing_is_not_waited_for() {
     let (exporter, health) = exporter();

@@ -119,7 +119,8 @@ impl RequestMetricsBuilder {
             counts_bodies: self.counts_bodies,
             max_routes: self.max_routes,
             max_idle,
-            touch_after: max_idle.min(Age::SECOND),
+            // A series that is in use is noted so often that it never seems idle.
+            touch_after: Age(max_idle.0 / 3).min(Age::SECOND),
             origin: origin(),
             target: self.target,
         }

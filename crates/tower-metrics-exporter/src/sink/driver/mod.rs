@@ -119,6 +119,9 @@ impl Sinks {
     }
 }
 
+/// A year: as good as the longest time there is, and still one that can be added to a moment.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Sinks at work. Dropping it ends them at once.
 #[must_use = "dropping it ends the sinks"]
 pub struct SinksHandle {
@@ -132,7 +135,7 @@ impl SinksHandle {
     /// Sends everything once more, and what waits, ends all tasks within the deadline, and tells what did
     /// not make it.
     pub async fn shutdown(mut self, deadline: Duration) -> SinksReport {
-        let deadline = Instant::now() + deadline;
+        let deadline = Instant::now() + deadline.min(FOREVER);
         self.stop.send_replace(true);
         let all = async { while self.tasks.join_next().await.is_some() {} };
         let in_time = timeout_at(deadline, all).await.is_ok();
@@ -297,6 +300,7 @@ async fn read_on(
     mut stopping: watch::Receiver<bool>,
 ) {
     let reader = Arc::new(Mutex::new(reader));
+    let interval = interval.min(FOREVER);
     let mut due = Instant::now() + Backoff::new().splay(interval);
     loop {
         // An error says that the handle is gone, and this task with it.

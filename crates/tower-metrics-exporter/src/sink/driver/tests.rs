@@ -251,6 +251,20 @@ async fn one_that_hangs_holds_up_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn as_long_as_it_takes_is_a_deadline_and_an_interval() {
+    let (exporter, server) = (exporter(), Server::default());
+    let sinks = exporter
+        .sinks()
+        .interval(Duration::MAX)
+        .sink(server.all())
+        .start()
+        .unwrap();
+    let report = sinks.shutdown(Duration::MAX).await;
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(server.taken().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_shutdown_does_not_wait_for_the_next_attempt() {
     let (exporter, server) = (exporter(), Server::default());
     server.is_down.store(true, Ordering::Relaxed);

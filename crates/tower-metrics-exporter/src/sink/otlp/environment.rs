@@ -4,6 +4,7 @@ use super::{Otlp, Protocol, SERVICE_NAME};
 use crate::sink::{
     SinkError,
     environment::{Environment, wrong},
+    http::without_credentials,
 };
 
 const HEADERS: [&str; 2] = [
@@ -116,8 +117,9 @@ fn endpoint(environment: &Environment<'_>, protocol: Protocol) -> Result<Otlp, S
     };
     match set {
         Some((name, url)) => {
-            let right = "give a URL of http or https, such as http://localhost:4318";
-            sink.map_err(|_| wrong(name, &url, right))
+            let right =
+                "give a URL of http or https without credentials, such as http://localhost:4318";
+            sink.map_err(|_| wrong(name, &without_credentials(&url), right))
         }
         None => sink,
     }

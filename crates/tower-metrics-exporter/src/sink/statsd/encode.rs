@@ -3,7 +3,7 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 
 use crate::{
-    format::{Labels, Number, push_float},
+    format::{Labels, Number, UnixMillis, push_float},
     sink::{
         Encoder, Frame, Payload,
         frame::{Family, Histogram, Series, Value},
@@ -25,12 +25,17 @@ pub(super) struct Lines {
     told: HashMap<Box<str>, HashMap<Labels, Told>>,
 }
 
-/// The last values of a series, and whether it is in the present frame.
+/// The last values of a series, and how many frames there were since it was in one.
 #[derive(Debug, Default)]
 struct Told {
+    created: Option<UnixMillis>,
     values: Vec<Number>,
-    is_there: bool,
+    gone: u32,
 }
+
+/// For so many frames it is known what was told of a series that is gone: one that expired comes back with its
+/// whole value, and what a collector could not read once is there again.
+const REMEMBERED: u32 = 360;
 
 impl Lines {
     pub(super) fn new(dialect: Dialect, prefix: String, max_length: usize) -> Self {
@@ -62,7 +67,11 @@ impl Encoder for Lines {
                     continue;
                 }
                 let told = told.entry(series.labels.clone()).or_default();
-                told.is_there = true;
+                told.gone = 0;
+                if told.created != series.created {
+                    told.created = series.created;
+                    told.values.clear();
+                }
                 let told = &mut told.values;
                 match &series.value {
                     Value::Counter(value) => {
@@ -74,9 +83,11 @@ impl Encoder for Lines {
                 }
             }
         }
-        // What is gone begins anew if it comes back.
         self.told.retain(|_, series| {
-            series.retain(|_, told| std::mem::take(&mut told.is_there));
+            series.retain(|_, told| {
+                told.gone += 1;
+                told.gone <= REMEMBERED
+            });
             !series.is_empty()
         });
         out.flush();

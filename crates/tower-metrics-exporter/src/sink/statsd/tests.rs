@@ -1,4 +1,4 @@
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::encode::{Dialect, Lines};
 use crate::{
@@ -111,8 +111,24 @@ fn a_series_that_began_anew_is_told_whole() {
     assert_eq!(text(&mut lines, &exporter), ["c_total:2|c"]);
     assert!(exporter.remove("c_total", &[]));
     assert_eq!(text(&mut lines, &exporter), [""; 0]);
+    // A series is told from an older one by the millisecond in which it was made.
+    std::thread::sleep(Duration::from_millis(2));
     count(9);
     assert_eq!(text(&mut lines, &exporter), ["c_total:9|c"]);
+}
+
+#[test]
+fn a_series_that_comes_back_with_its_value_is_not_told_twice() {
+    let exporter = exporter();
+    let mut lines = Lines::new(Dialect::DogStatsd, String::new(), 1432);
+    let held = metrics::with_local_recorder(&exporter.recorder(), || metrics::counter!("c_total"));
+    held.increment(100);
+    assert_eq!(text(&mut lines, &exporter), ["c_total:100|c"]);
+    assert!(exporter.remove("c_total", &[]));
+    assert_eq!(text(&mut lines, &exporter), [""; 0]);
+    // The handle brings it back with its full value.
+    held.increment(1);
+    assert_eq!(text(&mut lines, &exporter), ["c_total:1|c"]);
 }
 
 #[test]
