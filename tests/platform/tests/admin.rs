@@ -61,32 +61,6 @@ fn probes_tell_of_the_database_and_the_engines() {
 }
 
 #[test]
-fn a_database_that_is_gone_makes_it_unready_and_not_dead() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = folder.path().join("scans.db");
-    let url = format!("sqlite://{}", database.display());
-    let mut platform = setup().database(&url).start();
-    assert_eq!(get(&admin(&platform, "/readyz")).status, 200);
-    // Nothing that SQLite could read any more.
-    fs::write(&database, [b'x'; 1 << 16]).unwrap();
-    for journal in ["scans.db-wal", "scans.db-shm"] {
-        drop(fs::remove_file(folder.path().join(journal)));
-    }
-    let readyz = admin(&platform, "/readyz");
-    let page = platform.process().wait_for("end of readiness", || {
-        let answer = get(&readyz);
-        (answer.status == 503).then_some(answer.text)
-    });
-    assert!(
-        page.starts_with("[-]database failed: reason withheld\n"),
-        "{page}"
-    );
-    assert!(page.ends_with("\nreadyz check failed\n"), "{page}");
-    assert_eq!(get(&admin(&platform, "/livez")).status, 200);
-    platform.kill();
-}
-
-#[test]
 fn with_tokens_metrics_are_for_who_has_one() {
     let folder = tempfile::tempdir().unwrap();
     let platform = with_token(folder.path())
