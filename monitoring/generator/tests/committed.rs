@@ -359,6 +359,13 @@ fn scrape_interval_limits_and_names_agree_between_the_files() {
         Some("512m")
     );
     assert!(read("prometheus/rules/alerts.yml").contains("> 0.9 * 512 * 1024 * 1024"));
+    // SinkQueueHigh and its panel are about what a sink has unless it is told.
+    assert!(
+        read("../crates/tower-metrics-exporter/src/sink/mod.rs")
+            .contains("const DEFAULT_BUFFER: usize = 32 << 20;")
+    );
+    assert!(read("prometheus/rules/alerts.yml").contains("> 0.5 * 32 * 1024 * 1024"));
+    assert!(read("grafana/dashboards/sentrascan-telemetry.json").contains("/ (32 * 1024 * 1024)"));
     // Filebeat looks for the tag that Docker writes.
     let tag = compose["services"]["platform"]["logging"]["options"]["tag"]
         .as_str()

@@ -42,11 +42,17 @@ pub(crate) fn dashboard() -> Dashboard {
                 title: "Health",
                 panels: vec![
                     Panel::lines("Ready", "short", "1 if an instance takes work. 0 for five minutes alerts.")
-                        .query("min by (instance) (health_probe_up{<<target>>, probe=\"ready\"})", "{{instance}}"),
+                        .query("min by (instance) (health_probe_up{<<target>>, probe=\"ready\"})", "{{instance}}")
+                        .width(6),
                     Panel::lines("Checks", "short", "1 if a check passes on all instances.")
-                        .query("min by (check) (health_check_up{<<target>>})", "{{check}}"),
+                        .query("min by (check) (health_check_up{<<target>>})", "{{check}}")
+                        .width(6),
                     Panel::lines("Time of checks", "s", "That the last run of a check took, on the slowest instance.")
-                        .query("max by (check) (health_check_duration_seconds{<<target>>})", "{{check}}"),
+                        .query("max by (check) (health_check_duration_seconds{<<target>>})", "{{check}}")
+                        .width(6),
+                    Panel::bars("Checks that did not pass", "short", "Runs of the hour before, by how they ended. A fifth of 15 minutes' runs alerts.")
+                        .query("sum by (check, outcome) (increase(health_checks_total{<<target>>, outcome!=\"passed\"}[1h]))", "{{check}} {{outcome}}")
+                        .width(6),
                 ],
             },
             Row {

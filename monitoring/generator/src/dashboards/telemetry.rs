@@ -56,6 +56,33 @@ pub(crate) fn dashboard() -> Dashboard {
                 ],
             },
             Row {
+                title: "Sinks and the admin listener",
+                panels: vec![
+                    Panel::lines("Deliveries", "ops", "Requests or datagrams that arrived at a sink, and attempts that failed.")
+                        .query("sum by (sink) (rate(exporter_sink_exports_total{<<target>>}[$__rate_interval]))", "{{sink}} delivered")
+                        .query("sum by (sink) (rate(exporter_sink_failures_total{<<target>>}[$__rate_interval]))", "{{sink}} failed"),
+                    Panel::lines("Samples delivered", "ops", "By sink.")
+                        .query("sum by (sink) (rate(exporter_sink_points_total{<<target>>}[$__rate_interval]))", "{{sink}}"),
+                    Panel::bars("Failed deliveries", "short", "Attempts of the hour before that failed, by reason. Two in five for ten minutes alert.")
+                        .query("sum by (sink, reason) (increase(exporter_sink_failures_total{<<target>>}[1h]))", "{{sink}} {{reason}}"),
+                    Panel::bars("Samples lost", "short", "Given up in the hour before, by reason. Any alerts.")
+                        .query("sum by (sink, reason) (increase(exporter_sink_lost_points_total{<<target>>}[1h]))", "{{sink}} {{reason}}"),
+                    Panel::lines("Time to deliver", "s", "99 % of the attempts took no longer.")
+                        .query("histogram_quantile(0.99, sum by (sink, le) (rate(exporter_sink_duration_seconds_bucket{<<target>>}[$__rate_interval])))", "{{sink}}")
+                        .thresholds(1.0, 5.0),
+                    Panel::lines("Time of a sink", "percentunit", "That it spends delivering, on the busiest instance. It makes one attempt after the other: at 100 % it does not keep up.")
+                        .query("max by (sink) (rate(exporter_sink_duration_seconds_sum{<<target>>}[$__rate_interval]))", "{{sink}}")
+                        .thresholds(0.5, 0.8),
+                    Panel::lines("Bytes that wait for a sink", "percentunit", "On the fullest instance, of 32 MiB, which is the room there is unless it is set. Samples are lost when it is full.")
+                        .query("max by (sink) (exporter_sink_queue_bytes{<<target>>}) / (32 * 1024 * 1024)", "{{sink}}")
+                        .thresholds(0.25, 0.5),
+                    Panel::lines("Since the last delivery", "s", "On the instance where it is longest ago, or since the start.")
+                        .query("time() - min by (sink) (exporter_sink_last_success_timestamp_seconds{<<target>>})", "{{sink}}"),
+                    Panel::bars("Requests refused by the admin listener", "short", "Of the hour before, by reason. 20 in 15 minutes alert.")
+                        .query("sum by (reason) (increase(exporter_admin_refused_total{<<target>>}[1h]))", "{{reason}}"),
+                ],
+            },
+            Row {
                 title: "Logs",
                 panels: vec![
                     Panel::stacked("Lines by level", "ops", "Log lines that were written, by level.")

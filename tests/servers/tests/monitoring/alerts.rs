@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use platform_tests::slow_model;
+use platform_tests::{get_with, slow_model};
 use serde_json::{Value, json};
 use server_tests::Message;
 
@@ -215,6 +215,22 @@ const WAITED: &[(&str, Severity)] = &[
     ("RequestLatencyBudgetBurn", Critical),
 ];
 
+/// Where series are pushed to goes, and somebody calls the admin listener by another's name.
+fn a_sink_goes_and_comes_back(stack: &mut Stack) {
+    drop(stack.pushgateway.take().expect("it runs"));
+    let probe = format!("{}/readyz", stack.platform().admin_url());
+    for _ in 0..30 {
+        let refused = get_with(&probe, ("host", "example.com"));
+        assert_eq!(refused.status, 421, "{refused:?}");
+    }
+    stack.told("SinkFailing", Warning, "deliver to pushgateway");
+    stack.told("AdminRefused", Warning, " (host).");
+    stack.start_pushgateway();
+    // Until then nothing is delivered.
+    stack.ask("increase(exporter_sink_exports_total{sink=\"pushgateway\"}[15s]) > 0");
+    stack.resolved(&[("SinkFailing", Warning), ("AdminRefused", Warning)]);
+}
+
 /// The database goes, and what fails because of it; of that, nobody is told.
 fn the_database_goes_and_comes_back(stack: &mut Stack) {
     stack.postgres.stop();
@@ -266,6 +282,7 @@ fn what_happens_in_the_platform_arrives_as_a_message_and_that_it_is_over_does_to
     everything_waits(&mut stack);
     stack.resolved(CHANGED);
     stack.resolved(WAITED);
+    a_sink_goes_and_comes_back(&mut stack);
     the_database_goes_and_comes_back(&mut stack);
     stack.scans(1, "mcp", "mcp/good.json", "status", "completed");
     stack.scans(1, "models", "model/benign-p4.pkl", "status", "completed");

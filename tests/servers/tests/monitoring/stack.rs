@@ -9,7 +9,7 @@ use std::{
 use platform_tests::{Answer, Platform, Setup, get_with, post_with, program};
 use serde_json::{Value, json};
 use server_tests::{
-    Alertmanager, Mailbox, Postgres, PostgresExporter, Prometheus, Suite, free_port,
+    Alertmanager, Mailbox, Postgres, PostgresExporter, Prometheus, Pushgateway, Suite, free_port,
 };
 
 pub(crate) fn monitoring() -> PathBuf {
@@ -26,8 +26,12 @@ pub(crate) struct Stack {
     pub(crate) platform: Option<Platform>,
     pub(crate) watchers: [Watcher; 2],
     pub(crate) postgres: Postgres,
+    /// Where the platform sends its series, too.
+    pub(crate) pushgateway: Option<Pushgateway>,
     pub(crate) root: tempfile::TempDir,
     key: String,
+    /// The Pushgateway's.
+    port: u16,
     _exporter: PostgresExporter,
 }
 
@@ -47,7 +51,9 @@ impl Stack {
         let exporter = PostgresExporter::start(&postgres);
         let root = tempfile::tempdir().unwrap();
         copy_fixtures(root.path());
-        let platform = platform(root.path(), &postgres);
+        let port = free_port();
+        let pushgateway = Pushgateway::at(port);
+        let platform = platform(root.path(), &postgres, port);
         let key = key(&postgres.url());
         let watchers =
             Suite::ALL.map(|suite| Watcher::start(suite, platform.url(), exporter.url()));
@@ -55,8 +61,10 @@ impl Stack {
             platform: Some(platform),
             watchers,
             postgres,
+            pushgateway: Some(pushgateway),
             root,
             key,
+            port,
             _exporter: exporter,
         };
         // Two scrapes of all, so that what happens from now on is seen as a rise.
@@ -66,11 +74,16 @@ impl Stack {
 
     /// Starts the platform again, and lets it be discovered.
     pub(crate) fn start_again(&mut self) {
-        let platform = platform(self.root.path(), &self.postgres);
+        let platform = platform(self.root.path(), &self.postgres, self.port);
         for watcher in &self.watchers {
             discovered(watcher.prometheus.folder(), "platform", &[platform.url()]);
         }
         self.platform = Some(platform);
+    }
+
+    /// Starts the Pushgateway again, where it was.
+    pub(crate) fn start_pushgateway(&mut self) {
+        self.pushgateway = Some(Pushgateway::at(self.port));
     }
 
     pub(crate) fn platform(&self) -> &Platform {
@@ -138,13 +151,19 @@ impl Watcher {
     }
 }
 
-fn platform(root: &Path, postgres: &Postgres) -> Platform {
+fn platform(root: &Path, postgres: &Postgres, pushgateway: u16) -> Platform {
     Setup::default()
         .root(root)
         .database(&postgres.url())
         .option("--require-api-key")
         .option("--grpc-listen")
         .option("127.0.0.1:0")
+        .option("--admin-listen")
+        .option("127.0.0.1:0")
+        .option("--exporter")
+        .option(&format!("pushgateway=http://127.0.0.1:{pushgateway}"))
+        .option("--export-interval")
+        .option("1s")
         .start()
 }
 
