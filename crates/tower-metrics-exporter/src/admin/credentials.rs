@@ -1,6 +1,7 @@
 use std::{
     error::Error,
-    fmt, fs, io,
+    fmt, fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -27,7 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 ///
 /// Any of them will do, so that old and new ones hold together while they are replaced. They are compared in
 /// constant time. Files are read again when they have changed, which is looked for once a second at most, when
-/// somebody asks, and at each [`reload`](Self::reload). A file that cannot be read, or has nothing in it, changes
+/// somebody asks, and at each [`reload`](Self::reload). What was changed while it was read, or so shortly before that
+/// the times of files do not tell the next change from it, is read once more. A file that cannot be read, or has nothing in it, changes
 /// nothing: the log says so, and what was good stays good.
 ///
 /// Clones are the same.
@@ -49,11 +51,14 @@ struct Source {
     /// `None` if they do not come from a file.
     path: Option<PathBuf>,
     state: Mutex<State>,
+    /// Held while it is read, so that what is read later is known later.
+    reading: Mutex<()>,
 }
 
 #[derive(Debug)]
 struct State {
     secrets: Arc<[Secret]>,
+    /// What the file was when it was read, if that is what it still is.
     stamp: Option<Stamp>,
     /// The last time that it was looked at.
     has_failed: bool,
@@ -151,6 +156,7 @@ impl Credentials {
             scheme,
             path: None,
             state: Mutex::new(State::new(secrets)),
+            reading: Mutex::default(),
         })]))
     }
 
@@ -159,6 +165,7 @@ impl Credentials {
             scheme,
             path: Some(path),
             state: Mutex::new(State::new(Arc::default())),
+            reading: Mutex::default(),
         };
         source.read(true)?;
         Ok(Self::of(vec![Arc::new(source)]))
@@ -287,28 +294,34 @@ impl Source {
         let Some(path) = &self.path else {
             return Ok(());
         };
-        let unreadable = |error| Why::Io(error).at(Some(path), 0);
-        // Before its text, so that what changes meanwhile is read the next time.
-        let stamp = Stamp::of(path).map_err(unreadable);
-        if let Ok(stamp) = &stamp {
-            let mut state = lock(&self.state);
-            // Kept even if the text is no good: what is wrong is said once.
-            if state.stamp.replace(*stamp) == Some(*stamp) && !anyway {
-                return Ok(());
-            }
+        let _reading = lock(&self.reading);
+        let text = self.changed(path, anyway).map_err(|error| {
+            // It may be another the next time, with nothing changed.
+            lock(&self.state).stamp = None;
+            Why::Io(error).at(Some(path), 0)
+        })?;
+        if let Some(text) = text {
+            let secrets = parse(self.scheme, &text);
+            let secrets = secrets.map_err(|(why, line)| why.at(Some(path), line))?;
+            lock(&self.state).secrets = secrets;
         }
-        stamp?;
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) => {
-                // It may be another the next time, with nothing changed.
-                lock(&self.state).stamp = None;
-                return Err(unreadable(error));
-            }
-        };
-        let secrets = parse(self.scheme, &text).map_err(|(why, line)| why.at(Some(path), line))?;
-        lock(&self.state).secrets = secrets;
         Ok(())
+    }
+
+    /// The text of the file, if it has changed or has to be read.
+    fn changed(&self, path: &Path, anyway: bool) -> io::Result<Option<String>> {
+        let before = lock(&self.state).stamp;
+        if !anyway && before.is_some() && before == Some(Stamp::of(&fs::metadata(path)?)) {
+            return Ok(None);
+        }
+        let mut file = fs::File::open(path)?;
+        let stamp = Stamp::of(&file.metadata()?);
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        let is_settled = stamp.is_settled() && stamp == Stamp::of(&file.metadata()?);
+        // Kept even if the text is no good: what is wrong is said once.
+        lock(&self.state).stamp = is_settled.then_some(stamp);
+        Ok(Some(text))
     }
 }
 
@@ -356,9 +369,19 @@ struct Stamp {
     node: Option<(u64, u64, i64, i64)>,
 }
 
+/// How coarse the times of files may be.
+const COARSE: Duration = Duration::from_secs(2);
+
 impl Stamp {
-    fn of(path: &Path) -> io::Result<Self> {
-        let metadata = fs::metadata(path)?;
+    /// Whether a change from now on would be seen in it: one at the same time, as far as times of files go, would
+    /// not.
+    fn is_settled(&self) -> bool {
+        let age = self.modified.map(|modified| modified.elapsed());
+        // What has no time has no other one later. What is of the future is so for long.
+        !matches!(age, Some(Ok(age)) if age < COARSE)
+    }
+
+    fn of(metadata: &fs::Metadata) -> Self {
         #[cfg(unix)]
         let node = {
             use std::os::unix::fs::MetadataExt as _;
@@ -371,11 +394,11 @@ impl Stamp {
         };
         #[cfg(not(unix))]
         let node = None;
-        Ok(Self {
+        Self {
             length: metadata.len(),
             modified: metadata.modified().ok(),
             node,
-        })
+        }
     }
 }
 
@@ -452,4 +475,31 @@ impl Error for CredentialsError {
 /// Nothing that can panic is done under a lock.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The times of files may tell no more than seconds: what is changed so soon that they stay the same is seen
+    /// only by who reads it again.
+    #[test]
+    fn what_was_just_written_is_read_again_and_what_is_older_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        fs::write(&path, "first").unwrap();
+        let credentials = Credentials::bearer_file(&path).unwrap();
+        let source = &credentials.shared.sources[0];
+        let looked = || {
+            let before = source.secrets();
+            source.read(false).unwrap();
+            !Arc::ptr_eq(&before, &source.secrets())
+        };
+        assert!(looked());
+        let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+        let file = fs::File::options().append(true).open(&path).unwrap();
+        file.set_modified(hour_ago).unwrap();
+        assert!(looked());
+        assert!(!looked());
+    }
 }

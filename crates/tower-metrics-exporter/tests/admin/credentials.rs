@@ -152,6 +152,49 @@ async fn a_file_that_changes_is_read_again() {
     assert!(!is_good("fourth").await);
 }
 
+/// A pipe is a file that is not read until somebody writes.
+#[cfg(unix)]
+#[tokio::test(start_paused = true)]
+async fn what_is_read_slowly_does_not_take_the_place_of_what_came_after() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    fs::write(&path, "first").unwrap();
+    let credentials = Credentials::bearer_file(&path).unwrap();
+    let reload = || {
+        let credentials = credentials.clone();
+        std::thread::spawn(move || credentials.reload().unwrap())
+    };
+
+    fs::remove_file(&path).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    let slow = reload();
+    // It can be opened once the other side is.
+    let mut pipe = fs::File::options().write(true).open(&path).unwrap();
+    let next = folder.path().join("next");
+    fs::write(&next, "third").unwrap();
+    fs::rename(&next, &path).unwrap();
+    let quick = reload();
+    // If it does not wait for the other, it is done soon.
+    for _ in 0..100 {
+        if !quick.is_finished() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    std::io::Write::write_all(&mut pipe, b"second").unwrap();
+    drop(pipe);
+    slow.join().unwrap();
+    quick.join().unwrap();
+    advance(Duration::from_secs(1)).await;
+    for (token, expected) in [
+        ("third", StatusCode::OK),
+        ("second", StatusCode::UNAUTHORIZED),
+    ] {
+        let authorization = format!("Bearer {token}");
+        assert_eq!(status(&credentials, &[&authorization]).await, expected);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_reload_is_at_once_and_says_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
