@@ -34,6 +34,9 @@ pub fn specs() -> Vec<Spec> {
 pub struct Exporter {
     registry: Arc<Registry>,
     collectors: Arc<Collectors>,
+    /// Whether what was counted is told to somebody who is only told changes.
+    #[cfg(feature = "sinks")]
+    is_told: Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl Exporter {
@@ -41,7 +44,15 @@ impl Exporter {
         Self {
             registry,
             collectors: Arc::new(collectors),
+            #[cfg(feature = "sinks")]
+            is_told: Arc::default(),
         }
+    }
+
+    /// Whether nobody was told changes yet: the first is told what was counted before, too.
+    #[cfg(feature = "sinks")]
+    pub(crate) fn is_told_first(&self) -> bool {
+        !self.is_told.swap(true, std::sync::atomic::Ordering::AcqRel)
     }
 
     /// Starts building an exporter.

@@ -242,11 +242,85 @@ async fn what_a_server_refuses_is_counted_and_not_tried_again() {
         let exporter = exporter();
         let sinks = start(exporter.sinks().sink(remote_write(&server)));
         server.has_seen(2).await;
+        // It was refused before.
         assert!(sinks.shutdown(DEADLINE).await.is_complete());
         let seen = server.seen();
         assert_ne!(seen[0].body, seen[1].body, "{status}");
         assert!(count(&exporter, "exporter_sink_lost_points_total", "rejected") > 0.0);
+        // At the end it is told of.
+        let server = Server::start(&[Act::Answer(status)]).await;
+        let sinks = exporter.sinks().sink(remote_write(&server));
+        let report = sinks.start().unwrap().shutdown(DEADLINE).await;
+        assert!(!report.is_complete(), "{report:?}");
+        assert!(report.sinks[0].rejected > 0, "{report:?}");
     }
+}
+
+/// An answer of 16 MiB, and how much of it was asked for.
+async fn talkative(status: u16) -> (String, Arc<AtomicUsize>, JoinSet<()>) {
+    const PART: &[u8] = &[b'x'; 16 * 1024];
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let written = Arc::new(AtomicUsize::new(0));
+    let all = Arc::clone(&written);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let all = Arc::clone(&all);
+            let service = service_fn(move |request: Request<Incoming>| {
+                let all = Arc::clone(&all);
+                async move {
+                    drop(request.into_body().collect().await);
+                    let parts = (0..1024).map(move |_| {
+                        all.fetch_add(PART.len(), Ordering::Relaxed);
+                        Ok::<_, Infallible>(http_body::Frame::data(Bytes::from_static(PART)))
+                    });
+                    let body = http_body_util::StreamBody::new(tokio_stream::iter(parts));
+                    Ok::<_, Infallible>(Response::builder().status(status).body(body).unwrap())
+                }
+            });
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            // The client closes it.
+            drop(connection.await);
+        }
+    });
+    (url, written, tasks)
+}
+
+#[tokio::test]
+async fn the_status_of_an_answer_counts_however_long_its_body_is() {
+    for (status, reason) in [(200, None), (400, Some("refused")), (500, Some("server"))] {
+        let (url, written, _tasks) = talkative(status).await;
+        let exporter = exporter();
+        let sink = RemoteWrite::new(&url).unwrap();
+        let sinks = exporter
+            .sinks()
+            .interval(Duration::from_secs(3600))
+            .sink(sink);
+        let report = sinks
+            .start()
+            .unwrap()
+            .shutdown(Duration::from_secs(2))
+            .await;
+        assert_eq!(report.is_complete(), status == 200, "{report:?}");
+        for other in ["network", "timeout", "refused", "server"] {
+            let failures = count(&exporter, "exporter_sink_failures_total", other);
+            assert_eq!(failures > 0.0, Some(other) == reason, "{status}: {other}");
+        }
+        if let Some(error) = &report.sinks[0].error {
+            assert!(error.contains("xxx") && error.len() < 1000, "{error}");
+        }
+        // The rest is not waited for. What the system's buffers hold is written all the same.
+        let attempts = count_of(&exporter, "exporter_sink_duration_seconds_count");
+        #[expect(clippy::cast_precision_loss, reason = "a few")]
+        let each = written.load(Ordering::Relaxed) as f64 / attempts;
+        assert!(each < 12.0 * 1024.0 * 1024.0, "{each}");
+    }
+}
+
+fn count_of(exporter: &Exporter, name: &str) -> f64 {
+    exporter.value(name, &[("sink", "remote_write")]).unwrap()
 }
 
 #[tokio::test]
@@ -309,9 +383,71 @@ async fn credentials_are_read_from_their_file_each_time() {
     comes("Basic dXNlcjpmaXJzdA==").await;
     std::fs::write(file.path(), "second").unwrap();
     comes("Bearer second").await;
-    file.close().unwrap();
+    // A file without a secret is none to send.
+    std::fs::write(file.path(), " \r\n").unwrap();
     failed(&exporter, "credentials", 1.0).await;
-    drop(sinks);
+    std::fs::write(file.path(), "third\r\n").unwrap();
+    comes("Bearer third").await;
+    // user:third
+    comes("Basic dXNlcjp0aGlyZA==").await;
+    let seen = server.seen();
+    let mut sent = seen.iter().map(|seen| &seen.headers["authorization"]);
+    assert!(sent.all(|sent| sent != "Bearer" && sent != "Basic dXNlcjo="));
+    std::fs::write(file.path(), "\n").unwrap();
+    let report = sinks.shutdown(Duration::from_millis(500)).await;
+    let path = file.path().display().to_string();
+    for sink in &report.sinks {
+        let error = sink.error.as_deref().unwrap();
+        assert!(
+            error.contains(&path) && error.contains("is empty"),
+            "{error}"
+        );
+    }
+    file.close().unwrap();
+    let sinks = exporter
+        .sinks()
+        .sink(remote_write(&server).bearer_file(&path));
+    let report = sinks
+        .start()
+        .unwrap()
+        .shutdown(Duration::from_millis(500))
+        .await;
+    let error = report.sinks[0].error.as_deref().unwrap();
+    assert!(
+        error.contains(&path) && error.contains("cannot read"),
+        "{error}"
+    );
+}
+
+/// A pipe is a file that hangs until somebody writes.
+#[cfg(unix)]
+#[test]
+fn a_file_of_credentials_that_hangs_holds_up_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let server = Server::start(&[Act::Answer(204)]).await;
+        let exporter = exporter();
+        let sink = remote_write(&server)
+            .bearer_file(&path)
+            .timeout(Duration::from_millis(100));
+        // On the only thread there is.
+        let sinks = start(exporter.sinks().sink(sink));
+        failed(&exporter, "timeout", 2.0).await;
+        let write = tokio::task::spawn_blocking(move || std::fs::write(path, "late\n"));
+        server.has_seen(1).await;
+        assert_eq!(server.seen()[0].headers["authorization"], "Bearer late");
+        write.await.unwrap().unwrap();
+        drop(sinks);
+    });
+    // It hangs again by now.
+    runtime.shutdown_background();
 }
 
 #[tokio::test]
@@ -436,7 +572,9 @@ async fn a_call_that_may_pass_is_made_again_and_what_is_rejected_of_it_is_counte
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let report = sinks.shutdown(DEADLINE).await;
-    assert!(report.is_complete(), "{report:?}");
+    // Of the last there is one, too.
+    assert!(!report.is_complete(), "{report:?}");
+    assert!(report.sinks[0].rejected >= 1, "{report:?}");
     let seen = seen.lock().unwrap().clone();
     assert_eq!(
         seen[0].path,
@@ -497,6 +635,32 @@ async fn over_udp(any: &str) {
 async fn datagrams_go_over_both_families_of_addresses() {
     over_udp("127.0.0.1:0").await;
     over_udp("[::1]:0").await;
+}
+
+#[tokio::test]
+async fn what_was_counted_is_told_once_although_sinks_are_started_again() {
+    let receiver = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = receiver.local_addr().unwrap().to_string();
+    let exporter = exporter();
+    let (mut sum, mut datagram) = (0.0, vec![0; 65536]);
+    for expected in [1.0, 5.0] {
+        let sinks = start(exporter.sinks().sink(Statsd::udp(&*address).unwrap()));
+        while sum < expected {
+            let length = receiver.recv(&mut datagram).await.unwrap();
+            add(&mut sum, &datagram[..length]);
+            // Those that were started again have begun.
+            if expected > 1.0 && sum <= 1.0 {
+                metrics::with_local_recorder(&exporter.recorder(), || {
+                    metrics::counter!("c_total").absolute(5);
+                });
+            }
+        }
+        assert!(sinks.shutdown(DEADLINE).await.is_complete());
+        while let Ok(length) = receiver.try_recv(&mut datagram) {
+            add(&mut sum, &datagram[..length]);
+        }
+        assert!((sum - expected).abs() < 0.5, "{sum}");
+    }
 }
 
 #[cfg(unix)]

@@ -4,6 +4,7 @@ use std::{
     error::Error,
     fmt,
     future::Future,
+    io,
     path::PathBuf,
     pin::Pin,
     sync::Arc,
@@ -17,20 +18,23 @@ use http::{
     header::{AUTHORIZATION, RETRY_AFTER, USER_AGENT},
 };
 use http_body::Body;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
+use tokio::time::timeout;
 use tower_service::Service;
 
 use super::{
     SinkError,
+    blocking::Blocking,
     failure::{Failure, Reason, Retry, chain},
 };
 
 type BoxError = Box<dyn Error + Send + Sync>;
-type Answer = Pin<Box<dyn Future<Output = Result<Response<Bytes>, BoxError>> + Send>>;
+type AnswerBody = UnsyncBoxBody<Bytes, BoxError>;
+type Answer = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, BoxError>> + Send>>;
 
 /// What sinks send HTTP requests with.
 ///
@@ -41,13 +45,6 @@ pub struct HttpClient {
     call: Arc<dyn Fn(Request<Full<Bytes>>) -> Answer + Send + Sync>,
     has_tls: bool,
 }
-
-/// The trailers of an answer, among its extensions.
-#[derive(Clone, Debug)]
-pub(super) struct Trailers(pub(super) HeaderMap);
-
-/// More of an answer is not read.
-const LONGEST_ANSWER: usize = 64 * 1024;
 
 impl HttpClient {
     /// Plain HTTP/1.1.
@@ -109,14 +106,7 @@ impl HttpClient {
                         .await
                         .map_err(Into::into)?;
                     let response = service.call(request).await.map_err(Into::into)?;
-                    let (parts, body) = response.into_parts();
-                    let body = Limited::new(body, LONGEST_ANSWER).collect().await?;
-                    let trailers = body.trailers().cloned();
-                    let mut response = Response::from_parts(parts, body.to_bytes());
-                    if let Some(trailers) = trailers {
-                        response.extensions_mut().insert(Trailers(trailers));
-                    }
-                    Ok(response)
+                    Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
                 })
             }),
             has_tls: true,
@@ -164,7 +154,7 @@ pub(super) enum Credentials {
 #[derive(Clone)]
 pub(super) enum Secret {
     Known(String),
-    File(PathBuf),
+    File(PathBuf, Blocking<io::Result<String>>),
 }
 
 // By hand, to keep secrets out of logs.
@@ -175,27 +165,43 @@ impl fmt::Debug for Credentials {
 }
 
 impl Secret {
-    fn read(&self) -> Result<String, Failure> {
-        match self {
-            Self::Known(secret) => Ok(secret.clone()),
-            Self::File(path) => match std::fs::read_to_string(path) {
-                Ok(secret) => Ok(secret.trim().to_owned()),
-                Err(error) => Err(Failure {
-                    reason: Reason::Credentials,
-                    retry: Retry::Later,
-                    text: format!("cannot read the credentials in {}: {error}", path.display()),
-                }),
-            },
+    pub(super) fn file(path: PathBuf) -> Self {
+        Self::File(path, Blocking::default())
+    }
+
+    /// Off the workers: a file may be far away.
+    async fn read(&self) -> Result<String, Failure> {
+        let (path, blocking) = match self {
+            Self::Known(secret) => return Ok(secret.clone()),
+            Self::File(path, blocking) => (path, blocking),
+        };
+        let file = path.clone();
+        let text = blocking.run(move || std::fs::read_to_string(file)).await;
+        let text = text.unwrap_or_else(|| Err(io::Error::other("a panic")));
+        let failure = |text| Failure {
+            reason: Reason::Credentials,
+            retry: Retry::Later,
+            text,
+        };
+        let path = path.display();
+        match text {
+            Ok(text) if text.trim().is_empty() => Err(failure(format!(
+                "the file for the credentials, {path}, is empty: write the secret into it"
+            ))),
+            Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
+            Err(error) => Err(failure(format!(
+                "cannot read the credentials in {path}: {error}"
+            ))),
         }
     }
 }
 
 impl Credentials {
-    fn header(&self) -> Result<HeaderValue, Failure> {
+    async fn header(&self) -> Result<HeaderValue, Failure> {
         let text = match self {
-            Self::Bearer(token) => format!("Bearer {}", token.read()?),
+            Self::Bearer(token) => format!("Bearer {}", token.read().await?.trim()),
             Self::Basic(user, password) => {
-                let pair = format!("{user}:{}", password.read()?);
+                let pair = format!("{user}:{}", password.read().await?);
                 format!("Basic {}", STANDARD.encode(pair))
             }
         };
@@ -283,38 +289,50 @@ impl Target {
         Ok(())
     }
 
-    pub(super) fn request(&self, method: Method, uri: Uri) -> Result<Request<()>, Failure> {
+    pub(super) async fn request(&self, method: Method, uri: Uri) -> Result<Request<()>, Failure> {
         let mut request = Request::new(());
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         if let Some(credentials) = &self.credentials {
-            headers.insert(AUTHORIZATION, credentials.header()?);
+            headers.insert(AUTHORIZATION, credentials.header().await?);
         }
         headers.extend(self.headers.clone());
         Ok(request)
     }
 
-    /// Sends a request, and gives the answer if the server took it.
+    /// Sends a request, and gives the answer if the server took it, of which as much is read as `length` says.
+    ///
+    /// The status decides what becomes of it. What comes after the status, and does not come whole, is told of, but
+    /// is not a failure of its own.
     pub(super) async fn call(
         &self,
         request: Request<()>,
         body: Bytes,
         judge: fn(StatusCode) -> Verdict,
-    ) -> Result<Response<Bytes>, Failure> {
+        length: Length,
+    ) -> Result<Answered, Failure> {
         let request = request.map(|()| Full::new(body));
         let response = (self.client.call)(request).await.map_err(|error| Failure {
             reason: Reason::Network,
             retry: Retry::Later,
             text: chain(&*error),
         })?;
-        let status = response.status();
+        let (parts, body) = response.into_parts();
+        let status = parts.status;
         let verdict = judge(status);
+        let mut answered = Answered {
+            headers: parts.headers,
+            ..Answered::default()
+        };
         if verdict == Verdict::Taken {
-            return Ok(response);
+            answered.read(body, length).await;
+            return Ok(answered);
         }
-        let retry = match (verdict, retry_after(response.headers())) {
+        // For the message, which is worth no more.
+        drop(timeout(PATIENCE, answered.read(body, Length::Short)).await);
+        let retry = match (verdict, retry_after(&answered.headers)) {
             (Verdict::Refused, _) => Retry::Never,
             (_, Some(after)) => Retry::After(after),
             (_, None) => Retry::Later,
@@ -326,8 +344,79 @@ impl Target {
                 _ => Reason::Throttled,
             },
             retry,
-            text: format!("the server answered {status}: {}", excerpt(response.body())),
+            text: format!("the server answered {status}: {}", excerpt(&answered.body)),
         })
+    }
+}
+
+/// How long the text of an answer that is no success is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// More of an answer is not kept.
+const KEPT: usize = 64 * 1024;
+
+/// How much of an answer is read. The connection of one that has more is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Length {
+    /// As much as is kept.
+    Short,
+    /// As far as the trailers, if there is no more before them than this.
+    ToTrailers(usize),
+}
+
+/// What a server answered.
+#[derive(Debug, Default)]
+pub(super) struct Answered {
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+    pub(super) trailers: Option<HeaderMap>,
+    /// Why it was not read to its end.
+    pub(super) broken: Option<Broken>,
+}
+
+/// An answer has no end.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// None that is read: there is too much before it.
+    TooLong(usize),
+    Failed(BoxError),
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong(most) => write!(f, "it has more than {most} bytes"),
+            Self::Failed(error) => f.write_str(&chain(&**error)),
+        }
+    }
+}
+
+impl Answered {
+    async fn read(&mut self, mut body: AnswerBody, length: Length) {
+        let most = match length {
+            Length::Short => KEPT,
+            Length::ToTrailers(most) => most,
+        };
+        let mut read = 0_usize;
+        while let Some(frame) = body.frame().await {
+            match frame.map(http_body::Frame::into_data) {
+                Ok(Ok(data)) => {
+                    read = read.saturating_add(data.len());
+                    let room = KEPT.saturating_sub(self.body.len());
+                    self.body
+                        .extend_from_slice(data.get(..room).unwrap_or(&data));
+                }
+                Ok(Err(frame)) => self.trailers = frame.into_trailers().ok(),
+                Err(error) => {
+                    self.broken = Some(Broken::Failed(error));
+                    return;
+                }
+            }
+            if read > most {
+                self.broken = Some(Broken::TooLong(most));
+                return;
+            }
+        }
     }
 }
 
@@ -386,21 +475,23 @@ macro_rules! http_settings {
             self
         }
 
-        /// Sends the token in this file, which is read anew each time, as `Authorization: Bearer`.
+        /// Sends the token in this file, which is read anew each time, as `Authorization: Bearer`. While there is none
+        /// in it, nothing is sent, and it is tried again.
         pub fn bearer_file(mut self, path: impl Into<std::path::PathBuf>) -> Self {
-            let secret = $crate::sink::http::Secret::File(path.into());
+            let secret = $crate::sink::http::Secret::file(path.into());
             self.target.credentials = Some($crate::sink::http::Credentials::Bearer(secret));
             self
         }
 
         /// Sends a name, and the password in this file, which is read anew each time, as
-        /// `Authorization: Basic`.
+        /// `Authorization: Basic`. The end of the line is not part of it. While there is none in it, nothing is sent, and
+        /// it is tried again.
         pub fn basic_file(
             mut self,
             user: impl Into<String>,
             password: impl Into<std::path::PathBuf>,
         ) -> Self {
-            let secret = $crate::sink::http::Secret::File(password.into());
+            let secret = $crate::sink::http::Secret::file(password.into());
             let credentials = $crate::sink::http::Credentials::Basic(user.into(), secret);
             self.target.credentials = Some(credentials);
             self
@@ -451,15 +542,8 @@ mod tests {
         let target = Target::new("remote-write", "https://host/").unwrap();
         let error = target.check("remote-write").unwrap_err().to_string();
         assert!(error.contains("has no TLS"), "{error}");
-        assert!(
-            !format!(
-                "{:?}",
-                Secret::Known(String::from("hunter2"))
-                    .read()
-                    .map(|secret| { Credentials::Bearer(Secret::Known(secret)) })
-            )
-            .contains("hunter2")
-        );
+        let credentials = Credentials::Bearer(Secret::Known(String::from("hunter2")));
+        assert!(!format!("{credentials:?}").contains("hunter2"));
     }
 
     #[test]

@@ -16,6 +16,7 @@
 )]
 
 mod backoff;
+mod blocking;
 mod driver;
 mod environment;
 mod failure;
@@ -102,6 +103,15 @@ struct Payload {
 /// Makes payloads of what is recorded. Runs on a thread that may block.
 trait Encoder: Send + 'static {
     fn encode(&mut self, frame: &Arc<Frame>) -> Vec<Payload>;
+
+    /// Whether it tells by how much values changed, and not the values.
+    fn tells_changes(&self) -> bool {
+        false
+    }
+
+    /// What there is when it begins, for one that tells changes. The first of a recorder is to tell what was
+    /// recorded so far, too.
+    fn begin(&mut self, _frame: &Frame, _is_first: bool) {}
 }
 
 type SendFuture<'a> = Pin<Box<dyn Future<Output = Result<Sent, Failure>> + Send + 'a>>;
@@ -122,8 +132,10 @@ trait Sender: Send + 'static {
 }
 
 /// What became of a payload that was taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Sent {
     /// How many of its points were refused nevertheless.
     rejected: u64,
+    /// What the server says of that.
+    why: Option<String>,
 }

@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, Uri, header::CONTENT_TYPE};
 use super::{
     DEFAULT_BUFFER, DEFAULT_TIMEOUT, Encoder, Frame, Keeps, Payload, SendFuture, Sender, Sent,
     Sink, SinkError,
-    http::{Target, http_settings, judge},
+    http::{Length, Target, http_settings, judge},
 };
 use crate::{Format, format::Text};
 
@@ -181,12 +181,12 @@ impl Pusher {
         let target = &self.gateway.target;
         // It was checked.
         let uri = self.uri.clone().unwrap_or_default();
-        let mut request = target.request(method, uri)?;
+        let mut request = target.request(method, uri).await?;
         request.headers_mut().insert(
             CONTENT_TYPE,
             HeaderValue::from_static(Format::Text.content_type()),
         );
-        target.call(request, body, judge).await?;
+        target.call(request, body, judge, Length::Short).await?;
         Ok(Sent::default())
     }
 }

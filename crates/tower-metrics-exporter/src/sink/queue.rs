@@ -98,12 +98,6 @@ impl Queue {
         self.state().bytes
     }
 
-    /// Whether it was closed, and everything was taken and done with.
-    pub(super) fn is_done(&self) -> bool {
-        let state = self.state();
-        state.is_closed && state.waiting.is_empty() && state.in_flight == 0
-    }
-
     /// How many points were not sent.
     pub(super) fn left(&self) -> u64 {
         let state = self.state();

@@ -28,6 +28,12 @@ impl<'a> Writer<'a> {
         self.page.truncate(start.saturating_sub(room));
     }
 
+    /// As if what comes after so many bytes had never been written.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.page.truncate(length);
+    }
+
     /// The beginning of a message without a field, as in a stream of them.
     pub(crate) fn delimited(&mut self) -> Open {
         self.open(&[0])

@@ -4,19 +4,22 @@ mod tests;
 use std::{
     collections::HashSet,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use tokio::{
     runtime::Handle,
     sync::watch,
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::{Instant, sleep, timeout, timeout_at},
 };
 
 use super::{
-    Encoder, Payload, Sender, Sent, Sink, SinkError,
+    Encoder, Frame, Payload, Sender, Sent, Sink, SinkError,
     backoff::Backoff,
     failure::{Failure, Retry},
     metrics::{Loss, SinkMetrics},
@@ -97,7 +100,10 @@ impl Sinks {
                 metrics: SinkMetrics::new(&exporter.recorder(), &name),
                 name,
                 queue: Queue::new(sink.keeps, sink.buffer),
+                lost: Mutex::default(),
                 error: Mutex::default(),
+                is_unread: AtomicBool::new(false),
+                is_closed: AtomicBool::new(false),
             });
             encoders.push((Arc::clone(&lane), sink.encoder));
             let worker = Worker {
@@ -109,7 +115,10 @@ impl Sinks {
             tasks.spawn_on(worker.run(), &runtime);
             lanes.push(lane);
         }
+        let mut encoded = encoders.iter().map(|(_, encoder)| encoder);
+        let tells_changes = encoded.any(|encoder| encoder.tells_changes());
         let reader = Reader {
+            begins: tells_changes.then(|| exporter.is_told_first()),
             exporter,
             encoders,
             last: UnixMillis(0),
@@ -132,15 +141,17 @@ pub struct SinksHandle {
 }
 
 impl SinksHandle {
-    /// Sends everything once more, and what waits, ends all tasks within the deadline, and tells what did
-    /// not make it.
+    /// Sends everything once more, and what waits, ends all tasks within the deadline, and tells what of it did
+    /// not make it. What was lost before is told by `exporter_sink_lost_points_total` alone.
     pub async fn shutdown(mut self, deadline: Duration) -> SinksReport {
         let deadline = Instant::now() + deadline.min(FOREVER);
+        let before: Vec<_> = self.lanes.iter().map(|lane| *lane.losses()).collect();
         self.stop.send_replace(true);
         let all = async { while self.tasks.join_next().await.is_some() {} };
         let in_time = timeout_at(deadline, all).await.is_ok();
         self.tasks.shutdown().await;
-        let sinks = self.lanes.iter().map(|lane| lane.report(in_time));
+        let sinks = self.lanes.iter().zip(before);
+        let sinks = sinks.map(|(lane, before)| lane.report(in_time, before));
         SinksReport {
             sinks: sinks.collect(),
         }
@@ -175,44 +186,72 @@ impl SinksReport {
     ///
     /// If something was not sent.
     pub fn into_result(self) -> Result<(), SinkError> {
-        let mut text = String::new();
-        for sink in self.sinks.iter().filter(|sink| !sink.is_complete()) {
-            let SinkReport {
-                name,
-                unsent,
-                error,
-                ..
-            } = sink;
-            let error = error.as_deref().unwrap_or("the deadline came first");
-            let separator = if text.is_empty() { "" } else { "; " };
-            text = format!("{text}{separator}{name}: {unsent} samples were not sent: {error}");
-        }
-        if text.is_empty() {
+        let incomplete = self.sinks.iter().filter(|sink| !sink.is_complete());
+        let texts: Vec<_> = incomplete.map(SinkReport::to_string).collect();
+        if texts.is_empty() {
             Ok(())
         } else {
-            Err(SinkError::new(text))
+            Err(SinkError::new(texts.join("; ")))
         }
     }
 }
 
-/// What a sink left behind.
+/// What a sink left behind: of what waited when the shutdown began, and of what was read for the last time.
+///
+/// Shown, it is one line for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SinkReport {
     /// The value of the label `sink`.
     pub name: String,
-    /// Samples that were to be sent, and were not.
+    /// Samples that were to be sent, and were not: lost as `shutdown`.
     pub unsent: u64,
-    /// Whether the deadline came first: what was recorded last may not even have been read.
+    /// Samples that the server does not take.
+    pub rejected: u64,
+    /// Samples that the buffer has no room for, because others wait in it or it is too small for them alone.
+    pub buffer_full: u64,
+    /// Whether the deadline came first: what was recorded last may not even have been read, or the end not have been
+    /// told.
     pub is_late: bool,
     /// What failed the last time, if nothing was sent since.
     pub error: Option<String>,
 }
 
 impl SinkReport {
-    /// Whether everything was sent.
+    /// Whether everything was sent, and taken.
     pub const fn is_complete(&self) -> bool {
-        self.unsent == 0 && !self.is_late && self.error.is_none()
+        self.unsent == 0
+            && self.rejected == 0
+            && self.buffer_full == 0
+            && !self.is_late
+            && self.error.is_none()
+    }
+}
+
+impl fmt::Display for SinkReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.name)?;
+        if self.is_complete() {
+            return f.write_str("everything was sent");
+        }
+        let mut parts: Vec<_> = [
+            (self.unsent, "were not sent"),
+            (self.rejected, "were rejected"),
+            (self.buffer_full, "had no room in the buffer"),
+        ]
+        .into_iter()
+        .filter(|(samples, _)| *samples > 0)
+        .map(|(samples, what)| format!("{samples} samples {what}"))
+        .collect();
+        if parts.is_empty() {
+            parts.push(String::from("not everything was done"));
+        }
+        f.write_str(&parts.join(", "))?;
+        match &self.error {
+            Some(error) => write!(f, ": {error}"),
+            None if self.is_late => f.write_str(": the deadline came first"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -222,48 +261,89 @@ struct Lane {
     name: String,
     queue: Queue,
     metrics: SinkMetrics,
+    lost: Mutex<Losses>,
     /// The last failure, if nothing was sent since.
     error: Mutex<Option<String>>,
+    /// Whether what was recorded last could not be read.
+    is_unread: AtomicBool,
+    /// Whether nothing is left to do.
+    is_closed: AtomicBool,
+}
+
+/// Samples that were lost since the start.
+#[derive(Clone, Copy, Debug, Default)]
+struct Losses {
+    rejected: u64,
+    buffer_full: u64,
 }
 
 impl Lane {
     fn fill(&self, payloads: Vec<Payload>) {
         let lost = self.queue.push(payloads);
         self.metrics.lost(Loss::BufferFull, lost);
+        self.losses().buffer_full += lost;
         self.metrics.waiting(self.queue.bytes());
     }
 
-    fn report(&self, in_time: bool) -> SinkReport {
+    /// After everything ended. `before` is what was lost before it was told to.
+    fn report(&self, in_time: bool, before: Losses) -> SinkReport {
         let unsent = self.queue.left();
         self.metrics.lost(Loss::Shutdown, unsent);
+        let lost = *self.losses();
+        let is_closed = self.is_closed.load(Ordering::Acquire);
+        let error = if self.is_unread.load(Ordering::Acquire) {
+            Some("what was recorded last could not be read: a panic")
+        } else if in_time && !is_closed {
+            Some("what sends to it panicked")
+        } else {
+            None
+        };
         SinkReport {
             name: self.name.clone(),
             unsent,
-            is_late: !in_time && !self.queue.is_done(),
-            error: self.error().take(),
+            rejected: lost.rejected - before.rejected,
+            buffer_full: lost.buffer_full - before.buffer_full,
+            is_late: !in_time && !is_closed,
+            error: error.map(str::to_owned).or_else(|| self.error().take()),
         }
     }
 
-    fn error(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+    fn losses(&self) -> MutexGuard<'_, Losses> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn error(&self) -> MutexGuard<'_, Option<String>> {
         self.error.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rejected(&self, points: u64) {
+        self.metrics.lost(Loss::Rejected, points);
+        self.losses().rejected += points;
     }
 
     fn sent(&self, payload: &Payload, sent: Sent) {
         let rejected = sent.rejected.min(payload.points);
         self.metrics.sent(payload.points - rejected);
-        self.metrics.lost(Loss::Rejected, rejected);
-        if self.error().take().is_some() {
+        if rejected > 0 {
+            self.rejected(rejected);
+            let why = sent.why.unwrap_or_default();
+            let error =
+                format!("the server took the others and rejected {rejected} samples: {why}");
+            self.complain(&error, false);
+        } else if self.error().take().is_some() {
             tracing::info!(sink = self.name, "metrics are delivered again");
         }
     }
 
-    fn failed(&self, failure: Failure) {
+    fn failed(&self, failure: &Failure) {
         self.metrics.failed(failure.reason);
-        // Once until it is over, or becomes another.
-        let error = failure.text;
-        let before = self.error().replace(error.clone());
-        if before.as_ref() != Some(&error) {
-            let will_retry = failure.retry != Retry::Never;
+        self.complain(&failure.text, failure.retry != Retry::Never);
+    }
+
+    /// Once until it is over, or becomes another.
+    fn complain(&self, error: &str, will_retry: bool) {
+        let before = self.error().replace(error.to_owned());
+        if before.as_deref() != Some(error) {
             tracing::warn!(
                 sink = self.name,
                 error,
@@ -278,15 +358,30 @@ impl Lane {
 struct Reader {
     exporter: Exporter,
     encoders: Vec<(Arc<Lane>, Box<dyn Encoder>)>,
+    /// Whether they are to be told what there is at the beginning, and whether they are the first.
+    begins: Option<bool>,
     last: UnixMillis,
 }
 
 impl Reader {
-    fn read(&mut self) {
+    fn frame(&mut self) -> Arc<Frame> {
         // Even if the system's clock went back: samples of one series are in order.
         let now = UnixMillis::now().0.max(self.last.0.saturating_add(1));
         self.last = UnixMillis(now);
-        let frame = Arc::new(self.exporter.frame(self.last));
+        Arc::new(self.exporter.frame(self.last))
+    }
+
+    fn begin(&mut self) {
+        if let Some(is_first) = self.begins {
+            let frame = self.frame();
+            for (_, encoder) in &mut self.encoders {
+                encoder.begin(&frame, is_first);
+            }
+        }
+    }
+
+    fn read(&mut self) {
+        let frame = self.frame();
         for (lane, encoder) in &mut self.encoders {
             lane.fill(encoder.encode(&frame));
         }
@@ -299,21 +394,23 @@ async fn read_on(
     interval: Duration,
     mut stopping: watch::Receiver<bool>,
 ) {
+    let begins = reader.begins.is_some();
     let reader = Arc::new(Mutex::new(reader));
     let interval = interval.min(FOREVER);
     let mut due = Instant::now() + Backoff::new().splay(interval);
+    if begins && on_thread(&reader, Reader::begin).await.is_err() {
+        tracing::error!("series could not be read for the sinks: a panic");
+    }
     loop {
         // An error says that the handle is gone, and this task with it.
         let stops = timeout_at(due, stopping.wait_for(|stops| *stops))
             .await
             .is_ok();
-        let reader = Arc::clone(&reader);
-        // Collectors may wait, and many series take their time.
-        let read = tokio::task::spawn_blocking(move || {
-            reader.lock().unwrap_or_else(PoisonError::into_inner).read();
-        });
-        if read.await.is_err() {
+        if on_thread(&reader, Reader::read).await.is_err() {
             tracing::error!("series could not be read for the sinks: a panic");
+            for lane in &lanes {
+                lane.is_unread.store(stops, Ordering::Release);
+            }
         }
         if stops {
             break;
@@ -327,6 +424,15 @@ async fn read_on(
     for lane in lanes {
         lane.queue.close();
     }
+}
+
+/// Collectors may wait, and many series take their time.
+async fn on_thread(reader: &Arc<Mutex<Reader>>, call: fn(&mut Reader)) -> Result<(), JoinError> {
+    let reader = Arc::clone(reader);
+    let called = tokio::task::spawn_blocking(move || {
+        call(&mut reader.lock().unwrap_or_else(PoisonError::into_inner));
+    });
+    called.await
 }
 
 /// Sends what is read for one sink.
@@ -345,7 +451,7 @@ impl Worker {
             while let Err(retry) = self.attempt(&payload).await {
                 let asked = match retry {
                     Retry::Never => {
-                        self.lane.metrics.lost(Loss::Rejected, payload.points);
+                        self.lane.rejected(payload.points);
                         break;
                     }
                     Retry::Later => None,
@@ -375,7 +481,7 @@ impl Worker {
             }
             Err(failure) => {
                 let retry = failure.retry;
-                self.lane.failed(failure);
+                self.lane.failed(&failure);
                 Err(retry)
             }
         }
@@ -397,7 +503,8 @@ impl Worker {
     async fn close(&mut self) {
         let closed = timeout(self.timeout, self.sender.close()).await;
         if let Err(failure) = closed.unwrap_or_else(|_| Err(Failure::timeout(self.timeout))) {
-            self.lane.failed(failure);
+            self.lane.failed(&failure);
         }
+        self.lane.is_closed.store(true, Ordering::Release);
     }
 }

@@ -15,6 +15,10 @@ struct Server {
     is_down: Arc<AtomicBool>,
     hangs: Arc<AtomicBool>,
     refuses: Arc<AtomicBool>,
+    /// Takes payloads, but for this many of their points.
+    rejects: Arc<AtomicUsize>,
+    panics: Arc<AtomicBool>,
+    hangs_at_end: Arc<AtomicBool>,
     asks_for: Arc<Mutex<Option<Duration>>>,
     closed: Arc<AtomicBool>,
 }
@@ -41,6 +45,7 @@ impl Sender for Server {
     fn send<'a>(&'a mut self, payload: &'a Payload) -> SendFuture<'a> {
         Box::pin(async {
             self.attempts.fetch_add(1, Ordering::Relaxed);
+            assert!(!self.panics.load(Ordering::Relaxed), "it panics");
             if self.hangs.load(Ordering::Relaxed) {
                 return std::future::pending().await;
             }
@@ -59,7 +64,10 @@ impl Sender for Server {
             } else {
                 let number = u64::from_le_bytes(payload.body[..8].try_into().unwrap());
                 self.taken.lock().unwrap().push(number);
-                return Ok(Sent::default());
+                return Ok(Sent {
+                    rejected: self.rejects.load(Ordering::Relaxed) as u64,
+                    why: Some(String::from("too old")),
+                });
             };
             Err(Failure {
                 reason,
@@ -71,7 +79,12 @@ impl Sender for Server {
 
     fn close(&mut self) -> SendFuture<'_> {
         self.closed.store(true, Ordering::Relaxed);
-        Box::pin(async { Ok(Sent::default()) })
+        Box::pin(async {
+            if self.hangs_at_end.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+            Ok(Sent::default())
+        })
     }
 }
 
@@ -210,7 +223,91 @@ async fn what_is_refused_is_given_up_and_counted_and_the_next_is_sent() {
     server.has_taken(1).await;
     assert_eq!(server.taken(), [4]);
     assert_eq!(lost(&exporter, "rejected"), 3.0);
-    assert!(sinks.shutdown(Duration::from_secs(1)).await.is_complete());
+    // What was lost before is not of the end.
+    let report = sinks.shutdown(Duration::from_secs(1)).await;
+    assert!(report.is_complete(), "{report:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_at_the_end_is_told_of_although_it_is_in_time() {
+    let (exporter, server) = (exporter(), Server::default());
+    let sinks = start(&exporter, [server.all()]);
+    server.has_taken(2).await;
+    server.refuses.store(true, Ordering::Relaxed);
+    let report = sinks.shutdown(Duration::from_secs(1)).await;
+    assert!(!report.is_complete(), "{report:?}");
+    let sink = &report.sinks[0];
+    let lost = (sink.unsent, sink.rejected, sink.buffer_full, sink.is_late);
+    assert_eq!(lost, (0, 1, 0, false));
+    assert_eq!(sink.to_string(), "fake: 1 samples were rejected: no");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_rejected_of_the_last_that_is_taken_is_told_of() {
+    let (exporter, server) = (exporter(), Server::default());
+    server.rejects.store(1, Ordering::Relaxed);
+    let sinks = start(&exporter, [server.all()]);
+    server.has_taken(2).await;
+    let report = sinks.shutdown(Duration::from_secs(1)).await;
+    assert!(!report.is_complete(), "{report:?}");
+    // Not those of before.
+    assert_eq!(report.sinks[0].rejected, 1);
+    assert_eq!(lost(&exporter, "rejected"), 3.0);
+    let error = report.into_result().unwrap_err().to_string();
+    assert!(error.ends_with(" rejected 1 samples: too old"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_buffer_has_room_for_is_told_of_at_the_end() {
+    let (exporter, server) = (exporter(), Server::default());
+    let sinks = start(&exporter, [server.sink(Keeps::All, 100, 99)]);
+    let report = sinks.shutdown(Duration::from_secs(1)).await;
+    assert_eq!(server.taken(), [0; 0]);
+    let sink = &report.sinks[0];
+    assert_eq!((sink.buffer_full, sink.is_complete()), (1, false));
+    let text = "fake: 1 samples had no room in the buffer";
+    assert_eq!(sink.to_string(), text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_comes_late_is_late_although_everything_was_sent() {
+    let (exporter, server) = (exporter(), Server::default());
+    server.hangs_at_end.store(true, Ordering::Relaxed);
+    let sinks = start(&exporter, [server.all()]);
+    let report = sinks.shutdown(Duration::from_secs(1)).await;
+    assert_eq!(server.taken(), [1]);
+    let sink = &report.sinks[0];
+    assert!(sink.is_late && !sink.is_complete(), "{sink:?}");
+    let text = "fake: not everything was done: the deadline came first";
+    assert_eq!(sink.to_string(), text);
+}
+
+/// Reads nothing.
+struct Panics;
+
+impl Encoder for Panics {
+    fn encode(&mut self, _: &Arc<Frame>) -> Vec<Payload> {
+        panic!("nothing can be read")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_is_told_of_wherever_it_was() {
+    let (exporter, server) = (exporter(), Server::default());
+    server.panics.store(true, Ordering::Relaxed);
+    let sinks = start(&exporter, [server.all()]);
+    let report = sinks.shutdown(Duration::from_secs(1)).await;
+    let text = "fake: 1 samples were not sent: what sends to it panicked";
+    assert_eq!(report.sinks[0].to_string(), text);
+
+    let mut sink = Server::default().all();
+    sink.encoder = Box::new(Panics);
+    let report = start(&exporter, [sink])
+        .shutdown(Duration::from_secs(1))
+        .await;
+    assert!(!report.is_complete(), "{report:?}");
+    let error = report.into_result().unwrap_err().to_string();
+    assert!(error.contains("could not be read"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

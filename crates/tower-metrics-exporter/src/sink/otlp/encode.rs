@@ -69,11 +69,19 @@ pub(super) struct Requests {
     /// The resource, and the scope, as fields of what they are in.
     resource: Vec<u8>,
     scope: Vec<u8>,
-    max_points: usize,
+    limits: Limits,
     gzip: bool,
     wrap: fn(Vec<u8>, bool) -> Bytes,
     /// Since when counters count that do not say so.
     start: UnixMillis,
+}
+
+/// What a request has at most.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) points: usize,
+    /// Before it is compressed.
+    pub(super) bytes: usize,
 }
 
 /// A request that is the body as it is.
@@ -81,10 +89,13 @@ pub(super) fn whole(request: Vec<u8>, _: bool) -> Bytes {
     Bytes::from(request)
 }
 
+/// More than the tags and lengths that the metrics are in, and what ends the last of them.
+const AROUND: usize = 64;
+
 impl Requests {
     pub(super) fn new(
         resource: &[(String, String)],
-        max_points: usize,
+        limits: Limits,
         gzip: bool,
         wrap: fn(Vec<u8>, bool) -> Bytes,
     ) -> Self {
@@ -101,14 +112,49 @@ impl Requests {
             (SCOPE_NAME, env!("CARGO_PKG_NAME")),
             (SCOPE_VERSION, env!("CARGO_PKG_VERSION")),
         );
+        // What metrics may have, and their tails.
+        let around = of_resource.len() + of_scope.len() + AROUND;
         Self {
+            limits: Limits {
+                points: limits.points.max(1),
+                bytes: limits.bytes.saturating_sub(around),
+            },
             resource: of_resource,
             scope: of_scope,
-            max_points: max_points.max(1),
             gzip,
             wrap,
             start: UnixMillis::now(),
         }
+    }
+
+    /// Adds the point of a series, as it was at this moment.
+    fn point(&self, wire: &mut Writer<'_>, series: &Series, at: UnixMillis) {
+        let created = series.created.unwrap_or(self.start);
+        let times = Times {
+            start: created.0.min(at.0),
+            at: at.0,
+        };
+        let point = wire.begin_long(DATA_POINT);
+        match &series.value {
+            Value::Counter(value) => {
+                times.write(wire);
+                number(wire, *value);
+                attributes(wire, NUMBER_ATTRIBUTE, &series.labels);
+            }
+            Value::Gauge(value) => {
+                wire.fixed64(POINT_TIME, nanos(at.0));
+                wire.double(NUMBER_DOUBLE, *value);
+                attributes(wire, NUMBER_ATTRIBUTE, &series.labels);
+            }
+            Value::Histogram(histogram) => {
+                times.write(wire);
+                match &histogram.native {
+                    Some(native) => exponential(wire, &series.labels, histogram, native),
+                    None => explicit(wire, &series.labels, histogram),
+                }
+            }
+        }
+        wire.end(point);
     }
 
     /// A whole request of these metrics.
@@ -207,18 +253,20 @@ impl Points<'_> {
     fn family(&mut self, family: &Family) {
         let mut rest = &*family.series;
         while let Some(first) = rest.first() {
-            let room = self.requests.max_points - self.count;
-            let (these, after) = rest.split_at(room.min(rest.len()));
-            self.metric(family, Data::of(first), these);
-            rest = after;
-            self.count += these.len();
-            if self.count >= self.requests.max_points {
+            let taken = self.metric(family, Data::of(first), rest);
+            rest = rest.get(taken..).unwrap_or_default();
+            self.count += taken;
+            if !rest.is_empty() || self.count >= self.requests.limits.points {
                 self.flush();
             }
         }
     }
 
-    fn metric(&mut self, family: &Family, data: Data, series: &[Series]) {
+    /// Adds as many of these as there is room for, and tells how many. If there are none yet, there is for one.
+    fn metric(&mut self, family: &Family, data: Data, series: &[Series]) -> usize {
+        let Limits { points, bytes } = self.requests.limits;
+        let room = points - self.count;
+        let before = self.metrics.len();
         let mut wire = Writer::new(&mut self.metrics);
         let metric = wire.begin_long(SCOPE_METRICS_METRIC);
         wire.string(METRIC_NAME, &family.name);
@@ -229,35 +277,20 @@ impl Points<'_> {
             wire.string(METRIC_UNIT, unit);
         }
         let message = wire.begin_long(data.field());
-        for series in series {
-            let created = series.created.unwrap_or(self.requests.start);
-            let times = Times {
-                start: created.0.min(self.at.0),
-                at: self.at.0,
-            };
-            let point = wire.begin_long(DATA_POINT);
-            match &series.value {
-                Value::Counter(value) => {
-                    times.write(&mut wire);
-                    number(&mut wire, *value);
-                    attributes(&mut wire, NUMBER_ATTRIBUTE, &series.labels);
-                }
-                Value::Gauge(value) => {
-                    wire.fixed64(POINT_TIME, nanos(self.at.0));
-                    wire.double(NUMBER_DOUBLE, *value);
-                    attributes(&mut wire, NUMBER_ATTRIBUTE, &series.labels);
-                }
-                Value::Histogram(histogram) => {
-                    times.write(&mut wire);
-                    match &histogram.native {
-                        Some(native) if data == Data::Exponential => {
-                            exponential(&mut wire, &series.labels, histogram, native);
-                        }
-                        _ => explicit(&mut wire, &series.labels, histogram),
-                    }
-                }
+        let mut taken = 0;
+        let alike = series.iter().take_while(|series| Data::of(series) == data);
+        for series in alike.take(room) {
+            let without = wire.len();
+            self.requests.point(&mut wire, series, self.at);
+            if wire.len() > bytes && self.count + taken > 0 {
+                wire.truncate(without);
+                break;
             }
-            wire.end(point);
+            taken += 1;
+        }
+        if taken == 0 {
+            wire.truncate(before);
+            return 0;
         }
         if family.kind != FamilyKind::Gauge {
             wire.unsigned(DATA_TEMPORALITY, CUMULATIVE);
@@ -267,6 +300,7 @@ impl Points<'_> {
         }
         wire.end(message);
         wire.end(metric);
+        taken
     }
 
     fn flush(&mut self) {
@@ -325,27 +359,57 @@ fn exponential(wire: &mut Writer<'_>, labels: &Labels, histogram: &Histogram, na
     attributes(wire, EXPONENTIAL_ATTRIBUTE, labels);
     wire.fixed64(EXPONENTIAL_COUNT, native.count());
     wire.double(EXPONENTIAL_SUM, histogram.sum);
-    wire.zigzag(EXPONENTIAL_SCALE, native.schema.into());
+    let coarser = halvings(&native.positive).max(halvings(&native.negative));
+    let scale = i64::from(native.schema) - i64::from(coarser);
+    wire.zigzag(EXPONENTIAL_SCALE, scale);
     wire.fixed64(EXPONENTIAL_ZERO_COUNT, native.zero_count);
-    buckets(wire, EXPONENTIAL_POSITIVE, &native.positive);
-    buckets(wire, EXPONENTIAL_NEGATIVE, &native.negative);
+    buckets(wire, EXPONENTIAL_POSITIVE, &native.positive, coarser);
+    buckets(wire, EXPONENTIAL_NEGATIVE, &native.negative, coarser);
     exemplars(wire, EXPONENTIAL_EXEMPLAR, histogram);
     wire.double(EXPONENTIAL_ZERO_THRESHOLD, native.zero_threshold);
 }
 
-/// All counts from the first to the last. The index is that of the lower bound, where Prometheus takes the
-/// upper.
-fn buckets(wire: &mut Writer<'_>, field: u32, buckets: &[(i32, u64)]) {
-    let Some((first, _)) = buckets.first() else {
+/// As many buckets are written of each sign, those that are empty included: `MaxSize` of OpenTelemetry's own
+/// histograms, and what its backends are made for.
+const MAX_BUCKETS: i32 = 160;
+
+/// How often neighbours have to be put together, so that there are no more than that from the first to the last.
+fn halvings(buckets: &[(i32, u64)]) -> u32 {
+    let (Some((first, _)), Some((last, _))) = (buckets.first(), buckets.last()) else {
+        return 0;
+    };
+    // Never as many: past it, all of them are two.
+    (0..31)
+        .find(|times| merged(*last, *times) - merged(*first, *times) < MAX_BUCKETS)
+        .unwrap_or(31)
+}
+
+/// The index of a bucket once neighbours were put together so often, as OpenTelemetry counts: by the lower bound,
+/// where Prometheus takes the upper.
+const fn merged(index: i32, times: u32) -> i32 {
+    (index - 1) >> times
+}
+
+/// All counts from the first to the last.
+fn buckets(wire: &mut Writer<'_>, field: u32, buckets: &[(i32, u64)], coarser: u32) {
+    let mut buckets = buckets
+        .iter()
+        .map(|(index, count)| (merged(*index, coarser), *count))
+        .peekable();
+    let Some((first, _)) = buckets.peek().copied() else {
         return;
     };
     let message = wire.begin_long(field);
-    wire.zigzag(BUCKETS_OFFSET, i64::from(*first) - 1);
-    let mut next = *first;
-    let counts = buckets.iter().flat_map(|(index, count)| {
-        let empty = usize::try_from(index.saturating_sub(next)).unwrap_or_default();
-        next = index.saturating_add(1);
-        std::iter::repeat_n(0, empty).chain([*count])
+    wire.zigzag(BUCKETS_OFFSET, first.into());
+    let mut next = first;
+    let counts = std::iter::from_fn(|| {
+        let mut count = 0;
+        buckets.peek()?;
+        while let Some((_, more)) = buckets.next_if(|(index, _)| *index == next) {
+            count += more;
+        }
+        next += 1;
+        Some(count)
     });
     wire.packed_varint(BUCKETS_COUNTS, counts);
     wire.end(message);
@@ -404,37 +468,4 @@ fn unit_of(unit: &str) -> Option<&'static str> {
         "grams" => "g",
         _ => return None,
     })
-}
-
-/// How many points a response says that were rejected: `partial_success.rejected_data_points`.
-pub(super) fn rejected(response: &[u8]) -> u64 {
-    let partial_success = field_one(response);
-    let count = partial_success.and_then(|(wire, rest)| match wire {
-        2 => {
-            let (length, rest) = varint(rest)?;
-            field_one(rest.get(..usize::try_from(length).ok()?)?)
-        }
-        _ => None,
-    });
-    match count {
-        Some((0, rest)) => varint(rest).map_or(0, |(count, _)| count),
-        _ => 0,
-    }
-}
-
-/// The wire type of a message's first field, if that is the field 1, and what follows.
-fn field_one(message: &[u8]) -> Option<(u8, &[u8])> {
-    let (tag, rest) = message.split_first()?;
-    (tag >> 3 == 1).then_some((tag & 7, rest))
-}
-
-fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let mut value = 0;
-    for (at, byte) in bytes.iter().enumerate().take(10) {
-        value |= u64::from(byte & 0x7f) << (7 * at);
-        if byte & 0x80 == 0 {
-            return Some((value, bytes.get(at + 1..)?));
-        }
-    }
-    None
 }

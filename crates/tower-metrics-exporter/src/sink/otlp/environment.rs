@@ -230,6 +230,33 @@ mod tests {
     }
 
     #[test]
+    fn what_a_program_calls_itself_is_what_nobody_calls_it_otherwise() {
+        let named = |variables: &[(&str, &str)]| {
+            let sink = sink(variables).unwrap();
+            let sink = sink.default_resource("service.name", "program");
+            let sink = sink.default_resource("service.instance.id", "1");
+            let attributes = sink.attributes();
+            let attribute = |name: &str| {
+                let mut found = attributes.iter().filter(|(other, _)| other == name);
+                let value = found.next().unwrap().1.clone();
+                assert_eq!(found.next(), None);
+                value
+            };
+            (attribute("service.name"), attribute("service.instance.id"))
+        };
+        let expected = |name: &str, instance: &str| (name.to_owned(), instance.to_owned());
+        let attributes = (
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "service.name=a,service.instance.id=2",
+        );
+        assert_eq!(named(&[]), expected("program", "1"));
+        assert_eq!(named(&[attributes]), expected("a", "2"));
+        let service = ("OTEL_SERVICE_NAME", "b");
+        assert_eq!(named(&[service]), expected("b", "1"));
+        assert_eq!(named(&[attributes, service]), expected("b", "2"));
+    }
+
+    #[test]
     fn a_wrong_value_is_named_with_its_variable_and_what_would_be_right() {
         for (name, value, right) in [
             (

@@ -1,3 +1,4 @@
+mod answer;
 mod encode;
 mod environment;
 mod grpc;
@@ -12,11 +13,11 @@ use http::{
     header::{CONTENT_ENCODING, CONTENT_TYPE},
 };
 
-use self::encode::Requests;
+use self::encode::{Limits, Requests};
 use super::{
     DEFAULT_BUFFER, DEFAULT_TIMEOUT, Failure, Keeps, Payload, SendFuture, Sender, Sent, Sink,
     SinkError,
-    http::{HttpClient, Target, Verdict, http_settings},
+    http::{HttpClient, Length, Target, Verdict, http_settings},
 };
 
 /// Sends to an OpenTelemetry collector, or to what else takes OTLP, over HTTP or gRPC.
@@ -38,16 +39,20 @@ use super::{
 /// |---|---|
 /// | names, attributes | those of a page |
 /// | counters | monotonic cumulative sums, whole numbers as such |
-/// | histograms | cumulative: explicit ones, or exponential ones for those that are recorded [natively](crate::ExporterBuilder::native_histograms); with exemplars |
+/// | histograms | cumulative: explicit ones, or exponential ones for those that are recorded [natively](crate::ExporterBuilder::native_histograms), in at most 160 buckets of each sign, coarser ones if need be; with exemplars |
+/// | requests | of at most [2,000](Self::max_points) points and [4 MiB](Self::max_bytes) |
 /// | start time | when the series was made; of a collector's counter, when the sink was |
-/// | answers | over HTTP 429, 502, 503 and 504, over gRPC `UNAVAILABLE` and what else the protocol says may pass, are tried again; points that are rejected are counted as such, those of a partial success, too |
+/// | answers | over HTTP 429, 502, 503 and 504, over gRPC `UNAVAILABLE` and what else the protocol says may pass, are tried again, not before the time that `Retry-After` or `RetryInfo` says, up to five minutes; `RESOURCE_EXHAUSTED` only with a `RetryInfo`. Points that are rejected are counted as such, those of a partial success, too |
 #[derive(Clone, Debug)]
 #[must_use = "a sink does nothing until it is added to `Sinks`"]
 pub struct Otlp {
     target: Target,
     protocol: Protocol,
     resource: Vec<(String, String)>,
+    /// Of those that are not in `resource`.
+    defaults: Vec<(String, String)>,
     max_points: usize,
+    max_bytes: usize,
     gzip: bool,
     timeout: Duration,
     buffer: usize,
@@ -103,29 +108,44 @@ impl Otlp {
         Ok(Self {
             target,
             protocol,
-            resource: own
+            resource: Vec::new(),
+            defaults: own
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into(),
             max_points: DEFAULT_MAX_POINTS,
+            max_bytes: grpc::LONGEST_MESSAGE,
             gzip: false,
             timeout: DEFAULT_TIMEOUT,
             buffer: DEFAULT_BUFFER,
         })
     }
 
-    /// Sets the resource's `service.name`: `unknown_service` unless set.
+    /// Sets the resource's `service.name`: `unknown_service` unless it is set so or by
+    /// [default](Self::default_resource).
     pub fn service_name(self, name: impl Into<String>) -> Self {
         self.resource(SERVICE_NAME, name)
     }
 
     /// Sets an attribute of the resource, which tells what the series are of.
     pub fn resource(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        let (name, value) = (name.into(), value.into());
-        match self.resource.iter_mut().find(|(other, _)| *other == name) {
-            Some((_, other)) => *other = value,
-            None => self.resource.push((name, value)),
-        }
+        set(&mut self.resource, name.into(), value.into());
         self
+    }
+
+    /// Sets an attribute of the resource, unless [`from_env`](Self::from_env) or [`resource`](Self::resource) sets it:
+    /// what a program calls itself if nobody calls it otherwise.
+    pub fn default_resource(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        set(&mut self.defaults, name.into(), value.into());
+        self
+    }
+
+    /// All attributes of the resource.
+    fn attributes(&self) -> Vec<(String, String)> {
+        let mut all = self.defaults.clone();
+        for (name, value) in &self.resource {
+            set(&mut all, name.clone(), value.clone());
+        }
+        all
     }
 
     /// Compresses requests.
@@ -141,30 +161,50 @@ impl Otlp {
         self
     }
 
+    /// Sets how many bytes a request has at most, before it is compressed: 4 MiB unless set, which is what servers of
+    /// gRPC take unless told otherwise.
+    pub const fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
     http_settings!();
+}
+
+fn set(attributes: &mut Vec<(String, String)>, name: String, value: String) {
+    match attributes.iter_mut().find(|(other, _)| *other == name) {
+        Some((_, other)) => *other = value,
+        None => attributes.push((name, value)),
+    }
 }
 
 impl From<Otlp> for Sink {
     fn from(sink: Otlp) -> Self {
+        let resource = sink.attributes();
         let Otlp {
             target,
             protocol,
-            resource,
             max_points,
+            max_bytes,
             gzip,
             timeout,
             buffer,
+            ..
         } = sink;
         let frame = match protocol {
             Protocol::Http => encode::whole,
             Protocol::Grpc => grpc::message,
+        };
+        let limits = Limits {
+            points: max_points,
+            bytes: max_bytes,
         };
         Self {
             name: "otlp",
             keeps: Keeps::All,
             buffer,
             timeout,
-            encoder: Box::new(Requests::new(&resource, max_points, gzip, frame)),
+            encoder: Box::new(Requests::new(&resource, limits, gzip, frame)),
             sender: match protocol {
                 Protocol::Http => Box::new(Poster { target, gzip }),
                 Protocol::Grpc => Box::new(grpc::Caller { target, gzip }),
@@ -182,17 +222,16 @@ struct Poster {
 impl Poster {
     async fn post(&self, body: Bytes) -> Result<Sent, Failure> {
         let uri: Uri = self.target.uri.clone();
-        let mut request = self.target.request(Method::POST, uri)?;
+        let mut request = self.target.request(Method::POST, uri).await?;
         let headers = request.headers_mut();
         let content_type = HeaderValue::from_static("application/x-protobuf");
         headers.insert(CONTENT_TYPE, content_type);
         if self.gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        let response = self.target.call(request, body, judge).await?;
-        Ok(Sent {
-            rejected: encode::rejected(response.body()),
-        })
+        let length = Length::Short;
+        let answered = self.target.call(request, body, judge, length).await?;
+        Ok(answer::partial_success(&answered.body))
     }
 }
 

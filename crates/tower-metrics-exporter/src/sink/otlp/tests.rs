@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use prost::Message as _;
 
-use super::encode::{Requests, rejected, whole};
+use super::encode::{Limits, Requests, whole};
 use crate::{
     Exporter, Matcher,
     format::UnixMillis,
@@ -17,20 +17,6 @@ mod proto {
     pub(super) struct Request {
         #[prost(message, repeated, tag = "1")]
         pub(super) resource_metrics: Vec<ResourceMetrics>,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    pub(super) struct Response {
-        #[prost(message, optional, tag = "1")]
-        pub(super) partial_success: Option<PartialSuccess>,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    pub(super) struct PartialSuccess {
-        #[prost(int64, tag = "1")]
-        pub(super) rejected_data_points: i64,
-        #[prost(string, tag = "2")]
-        pub(super) error_message: String,
     }
 
     #[derive(Clone, PartialEq, Message)]
@@ -225,9 +211,16 @@ fn exporter() -> Exporter {
         .unwrap()
 }
 
-fn requests(max_points: usize) -> Requests {
+fn requests(points: usize) -> Requests {
+    requests_of(Limits {
+        points,
+        bytes: 4 << 20,
+    })
+}
+
+fn requests_of(limits: Limits) -> Requests {
     let resource = [(String::from("service.name"), String::from("orders"))];
-    Requests::new(&resource, max_points, false, whole)
+    Requests::new(&resource, limits, false, whole)
 }
 
 fn decode(payload: &Payload) -> proto::ResourceMetrics {
@@ -372,23 +365,100 @@ fn a_request_has_no_more_points_than_it_may_and_says_whose_they_are() {
 }
 
 #[test]
-fn a_partial_success_says_how_many_were_rejected() {
-    let response = |rejected_data_points: i64, message: &str| {
-        let partial_success = proto::PartialSuccess {
-            rejected_data_points,
-            error_message: message.to_owned(),
-        };
-        let response = proto::Response {
-            partial_success: Some(partial_success),
-        };
-        rejected(&response.encode_to_vec())
+fn a_request_has_no_more_bytes_than_it_may_unless_one_point_alone_has() {
+    let exporter = exporter();
+    metrics::with_local_recorder(&exporter.recorder(), || {
+        for at in 0..200 {
+            metrics::counter!("c_total", "at" => at.to_string()).increment(1);
+            metrics::histogram!("t_seconds", "at" => at.to_string()).record(0.75);
+        }
+        metrics::gauge!("long", "v" => "x".repeat(2000)).set(1.0);
+    });
+    let frame = Arc::new(exporter.frame(UnixMillis(AT)));
+    let counted = |limits: Limits| {
+        let payloads = requests_of(limits).encode(&frame);
+        let mut points = 0;
+        for payload in &payloads {
+            let is_alone = payload.points == 1;
+            assert!(
+                payload.body.len() <= limits.bytes || is_alone,
+                "{payload:?}"
+            );
+            for metric in &decode(payload).scope_metrics[0].metrics {
+                let points = [
+                    metric.gauge.as_ref().map(|data| data.points.len()),
+                    metric.sum.as_ref().map(|data| data.points.len()),
+                    metric.histogram.as_ref().map(|data| data.points.len()),
+                ];
+                // None is told of without a point.
+                assert!(points.iter().flatten().sum::<usize>() > 0, "{metric:?}");
+            }
+            points += payload.points;
+        }
+        (points, payloads.len())
     };
-    assert_eq!(response(300, "too old"), 300);
-    assert_eq!(response(1, ""), 1);
-    assert_eq!(response(0, "a warning"), 0);
-    assert_eq!(rejected(&[]), 0);
-    // Whatever a server answers.
-    for bytes in [&[0x0a][..], &[0x0a, 0x80], &[0x0a, 5, 8], &[0xff; 20]] {
-        rejected(bytes);
+    let limits = |bytes| Limits {
+        points: usize::MAX,
+        bytes,
+    };
+    let (all, one) = counted(limits(4 << 20));
+    assert_eq!(one, 1);
+    for bytes in [0, 500, 1000, 1500, 5000] {
+        let (points, payloads) = counted(limits(bytes));
+        assert_eq!(points, all, "{bytes}");
+        assert!(payloads > 5, "{bytes}");
     }
+}
+
+/// The middle of each bucket that has something in it, and how much.
+fn places(buckets: &proto::Buckets, scale: i32) -> Vec<(f64, u64)> {
+    let base = 2f64.powf(2f64.powi(-scale));
+    let counts = buckets.counts.iter().zip(buckets.offset..);
+    let counts = counts.filter(|(count, _)| **count > 0);
+    counts
+        .map(|(count, index)| (base.powf(f64::from(index) + 0.5), *count))
+        .collect()
+}
+
+#[test]
+fn a_histogram_of_values_far_apart_is_made_coarser_and_keeps_its_counts() {
+    let exporter = Exporter::builder()
+        .native_histograms(Matcher::full("n_bytes"), 1.002)
+        .build()
+        .unwrap();
+    metrics::with_local_recorder(&exporter.recorder(), || {
+        for value in [1e-30, 1e-30, 1.0, 3.0, 1e300, -1e-3, -5.0] {
+            metrics::histogram!("n_bytes").record(value);
+        }
+    });
+    let all = metrics_at(&mut requests(2000), &exporter, AT);
+    let point = &all[0].exponential.as_ref().unwrap().points[0];
+    let (positive, negative) = (
+        point.positive.as_ref().unwrap(),
+        point.negative.as_ref().unwrap(),
+    );
+    assert!(positive.counts.len() <= 160, "{}", positive.counts.len());
+    // As fine as it can be, and the same for both.
+    assert!(positive.counts.len() > 80, "{}", positive.counts.len());
+    assert!(negative.counts.len() <= 160);
+    let factor = 2f64.powf(2f64.powi(-point.scale));
+    let near = |places: Vec<(f64, u64)>, expected: &[(f64, u64)]| {
+        assert_eq!(places.len(), expected.len(), "{places:?}");
+        for ((place, count), (value, expected)) in places.iter().zip(expected) {
+            assert_eq!(count, expected, "{places:?}");
+            let off = place / value;
+            assert!(
+                (1.0 / factor..=factor).contains(&off),
+                "{place} for {value}"
+            );
+        }
+    };
+    near(
+        places(positive, point.scale),
+        // 1 is the upper bound of its bucket, and 3 in the next.
+        &[(1e-30, 2), (1.0, 1), (3.0, 1), (1e300, 1)],
+    );
+    let negatives = places(negative, point.scale);
+    assert_eq!(negatives.iter().map(|(_, count)| count).sum::<u64>(), 2);
+    assert_eq!(point.count, 7);
 }

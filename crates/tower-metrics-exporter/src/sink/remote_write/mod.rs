@@ -12,7 +12,7 @@ use http::{
 use self::encode::Requests;
 use super::{
     DEFAULT_BUFFER, DEFAULT_TIMEOUT, Keeps, Payload, SendFuture, Sender, Sent, Sink, SinkError,
-    http::{Target, http_settings, judge},
+    http::{Length, Target, http_settings, judge},
 };
 use crate::format::Labels;
 
@@ -110,7 +110,7 @@ impl Sender for Writer {
     fn send<'a>(&'a mut self, payload: &'a Payload) -> SendFuture<'a> {
         Box::pin(async {
             let uri = self.target.uri.clone();
-            let mut request = self.target.request(Method::POST, uri)?;
+            let mut request = self.target.request(Method::POST, uri).await?;
             let headers = request.headers_mut();
             for (name, value) in [
                 (CONTENT_ENCODING, "snappy"),
@@ -123,7 +123,8 @@ impl Sender for Writer {
                 headers.insert(name, HeaderValue::from_static(value));
             }
             let body = payload.body.clone();
-            self.target.call(request, body, judge).await?;
+            let length = Length::Short;
+            self.target.call(request, body, judge, length).await?;
             Ok(Sent::default())
         })
     }

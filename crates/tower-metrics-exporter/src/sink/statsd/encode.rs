@@ -23,6 +23,8 @@ pub(super) struct Lines {
     max_length: usize,
     /// What was told of each counter, by its family and labels; a histogram has several.
     told: HashMap<Box<str>, HashMap<Labels, Told>>,
+    /// What was made before is told from its second reading on.
+    since: UnixMillis,
 }
 
 /// The last values of a series, and how many frames there were since it was in one.
@@ -31,6 +33,31 @@ struct Told {
     created: Option<UnixMillis>,
     values: Vec<Number>,
     gone: u32,
+}
+
+impl Told {
+    /// A series that nothing was told of yet, as if this had been.
+    fn settled(series: &Series) -> Self {
+        let values = match &series.value {
+            Value::Counter(value) => vec![*value],
+            Value::Gauge(_) => Vec::new(),
+            Value::Histogram(histogram) => {
+                let counts = histogram.cumulative.iter();
+                [
+                    Number::Whole(histogram.count()),
+                    Number::Float(histogram.sum),
+                ]
+                .into_iter()
+                .chain(counts.map(|count| Number::Whole(*count)))
+                .collect()
+            }
+        };
+        Self {
+            created: series.created,
+            values,
+            gone: 0,
+        }
+    }
 }
 
 /// For so many frames it is known what was told of a series that is gone: one that expired comes back with its
@@ -44,11 +71,36 @@ impl Lines {
             prefix,
             max_length,
             told: HashMap::new(),
+            since: UnixMillis(0),
         }
     }
 }
 
+/// Whether what a series has when it is seen for the first time came since then. Of a counter whose beginning nobody
+/// knows it is not taken to have, as OpenTelemetry's `cumulativetodelta` has it.
+fn is_new(series: &Series, since: UnixMillis) -> bool {
+    series.created.is_some_and(|created| created.0 >= since.0)
+}
+
 impl Encoder for Lines {
+    fn tells_changes(&self) -> bool {
+        true
+    }
+
+    fn begin(&mut self, frame: &Frame, is_first: bool) {
+        if !is_first {
+            self.since = frame.at();
+        }
+        for family in frame.families() {
+            for series in &family.series {
+                if !(is_first && is_new(series, self.since)) {
+                    let told = self.told.entry(family.name.clone()).or_default();
+                    told.insert(series.labels.clone(), Told::settled(series));
+                }
+            }
+        }
+    }
+
     fn encode(&mut self, frame: &Arc<Frame>) -> Vec<Payload> {
         let mut out = Datagrams {
             dialect: self.dialect,
@@ -59,6 +111,7 @@ impl Encoder for Lines {
             points: 0,
             payloads: Vec::new(),
         };
+        let since = self.since;
         for family in frame.families() {
             let told = self.told.entry(family.name.clone()).or_default();
             for series in &family.series {
@@ -66,7 +119,13 @@ impl Encoder for Lines {
                     out.gauge(&family.name, &series.labels, *value);
                     continue;
                 }
-                let told = told.entry(series.labels.clone()).or_default();
+                let told = told.entry(series.labels.clone()).or_insert_with(|| {
+                    if is_new(series, since) {
+                        Told::default()
+                    } else {
+                        Told::settled(series)
+                    }
+                });
                 told.gone = 0;
                 if told.created != series.created {
                     told.created = series.created;

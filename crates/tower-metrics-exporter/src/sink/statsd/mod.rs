@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use self::{
     encode::{Dialect, Lines},
-    socket::{Address, Socket},
+    socket::{Address, Peer},
 };
 use super::{
     DEFAULT_BUFFER, DEFAULT_TIMEOUT, Failure, Keeps, Payload, SendFuture, Sender, Sent, Sink,
@@ -33,11 +33,12 @@ use super::{
 /// | | |
 /// |---|---|
 /// | counters | as `c`, by how much they grew since the last time, if they did |
+/// | what was before | the first sinks of an exporter tell what was recorded before they were started, too; those that are started later tell what is recorded since. A counter whose beginning is not known, as that of a collector may not be, is told from its second reading on |
 /// | gauges | as `g`, each time. To `StatsD` a sign is a change: a negative value is set from zero, in one datagram |
 /// | histograms | as counters of the names of a page: `…_bucket` by `le`, `…_count`, `…_sum`. Sums of several instances are right, and quantiles can be had as from a page |
 /// | labels | tags of `DogStatsD`; else part of the name: `requests_total.route.orders`, with `_` for what would be taken apart |
 /// | datagrams | of many lines up to 1,432 bytes, or 8 KiB to a Unix socket, a millisecond apart |
-/// | losses | nobody answers to a datagram: over UDP, what is lost on the way is not noticed |
+/// | losses | nobody answers to a datagram: over UDP, what is lost on the way is not noticed. That nobody listens is: on the same machine at once, from another one or a few datagrams later |
 #[derive(Clone, Debug)]
 #[must_use = "a sink does nothing until it is added to `Sinks`"]
 pub struct Statsd {
@@ -55,8 +56,8 @@ const UNIX_LENGTH: usize = 8192;
 const DEFAULT_PAUSE: Duration = Duration::from_millis(1);
 
 impl Statsd {
-    /// Sends over UDP to this host and port; 8125 is usual. The name is looked up when there is something to
-    /// send.
+    /// Sends over UDP to this host and port; 8125 is usual. A name is looked up when there is something to send, and
+    /// again each minute, and once nobody listens: each of its addresses is tried.
     ///
     /// # Errors
     ///
@@ -132,8 +133,8 @@ impl From<Statsd> for Sink {
             timeout: DEFAULT_TIMEOUT,
             encoder: Box::new(Lines::new(sink.dialect, sink.prefix, sink.max_length)),
             sender: Box::new(Datagrams {
+                peer: Peer::new(&sink.address),
                 address: sink.address,
-                socket: None,
                 pause: sink.pause,
                 last: None,
             }),
@@ -143,8 +144,7 @@ impl From<Statsd> for Sink {
 
 struct Datagrams {
     address: Address,
-    /// Made when it is needed, and anew after a failure.
-    socket: Option<Socket>,
+    peer: Peer,
     pause: Duration,
     last: Option<Instant>,
 }
@@ -154,13 +154,8 @@ impl Datagrams {
         if let Some(last) = self.last {
             tokio::time::sleep_until(last + self.pause).await;
         }
-        let socket = match self.socket.take() {
-            Some(socket) => socket,
-            None => Socket::connect(&self.address).await?,
-        };
-        socket.send(body).await?;
+        self.peer.send(body).await?;
         self.last = Some(Instant::now());
-        self.socket = Some(socket);
         Ok(())
     }
 }

@@ -132,6 +132,63 @@ fn a_series_that_comes_back_with_its_value_is_not_told_twice() {
 }
 
 #[test]
+fn what_was_counted_before_is_told_by_the_first_and_not_by_those_that_begin_later() {
+    let odometer = Arc::new(std::sync::atomic::AtomicU32::new(1_000_000));
+    let exporter = Exporter::builder()
+        .buckets(Matcher::full("t_seconds"), [0.5, 1.0])
+        .hide(Matcher::prefix("exporter_scrape"))
+        .collector(crate::collector_fn("odometer", {
+            let odometer = Arc::clone(&odometer);
+            move |samples| {
+                let value = odometer.load(std::sync::atomic::Ordering::Relaxed);
+                samples.counter("odometer_total", "").sample([], value);
+            }
+        }))
+        .build()
+        .unwrap();
+    let begun = |is_first| {
+        let mut lines = Lines::new(Dialect::DogStatsd, String::new(), 1432);
+        lines.begin(&exporter.frame(UnixMillis::now()), is_first);
+        lines
+    };
+    let record = |name: &'static str| {
+        metrics::with_local_recorder(&exporter.recorder(), || {
+            metrics::counter!(name).increment(5);
+            metrics::histogram!("t_seconds").record(0.75);
+        });
+        odometer.fetch_add(7, std::sync::atomic::Ordering::Relaxed);
+    };
+    record("a_total");
+    let mut first = begun(true);
+    assert!(first.tells_changes());
+    let of_histogram = [
+        "t_seconds_count:1|c",
+        "t_seconds_sum:0.75|c",
+        "t_seconds_bucket:1|c|#le:1.0",
+        "t_seconds_bucket:1|c|#le:+Inf",
+    ];
+    let mut expected = vec!["a_total:5|c"];
+    expected.extend(of_histogram);
+    assert_eq!(text(&mut first, &exporter), expected);
+    // What nobody knows the beginning of is told as it changes.
+    record("a_total");
+    expected.insert(1, "odometer_total:7|c");
+    assert_eq!(text(&mut first, &exporter), expected);
+    // Of what is there, this one tells only what comes.
+    std::thread::sleep(Duration::from_millis(2));
+    let mut later = begun(false);
+    assert_eq!(text(&mut later, &exporter), [""; 0]);
+    record("a_total");
+    record("b_total");
+    let told = text(&mut later, &exporter);
+    assert_eq!(
+        told[..3],
+        ["a_total:5|c", "b_total:5|c", "odometer_total:14|c"]
+    );
+    assert_eq!(told[3..5], ["t_seconds_count:2|c", "t_seconds_sum:1.5|c"]);
+}
+
+#[test]
 fn a_datagram_is_no_longer_than_it_may_and_no_line_is_cut() {
     let exporter = exporter();
     metrics::with_local_recorder(&exporter.recorder(), || {
