@@ -3,7 +3,9 @@
 use std::{env, str::FromStr, time::Duration};
 
 use anyhow::Context as _;
-use tower_metrics_exporter::{Exporter, Otlp, Pushgateway, RemoteWrite, Sink, SinksHandle, Statsd};
+use tower_metrics_exporter::{
+    Exporter, Otlp, Pushgateway, RemoteWrite, Sink, SinkError, SinksHandle, Statsd,
+};
 
 /// What series are called after.
 const NAME: &str = env!("CARGO_PKG_NAME");
@@ -60,7 +62,10 @@ impl Backend {
     fn sink(&self, instance: &str) -> anyhow::Result<Option<Sink>> {
         Ok(Some(match self.kind {
             Kind::Prometheus => return Ok(None),
-            Kind::Otlp => otlp(self.address.as_deref(), instance)?.into(),
+            Kind::Otlp => otlp(self.address.as_deref(), instance, |name| {
+                env::var(name).ok()
+            })?
+            .into(),
             Kind::RemoteWrite => {
                 RemoteWrite::new(self.address_or("http://127.0.0.1:9090/api/v1/write"))?
                     .label("job", NAME)
@@ -77,15 +82,21 @@ impl Backend {
     }
 }
 
-/// As the environment says, but for what the command line does.
-fn otlp(address: Option<&str>, instance: &str) -> anyhow::Result<Otlp> {
+/// As the environment says, but for what the command line does. What the program calls itself is only for who does
+/// not say otherwise.
+fn otlp(
+    address: Option<&str>,
+    instance: &str,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Otlp, SinkError> {
     let sink = Otlp::from_env(|name| match (name, address) {
         ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", Some(_)) => None,
         ("OTEL_EXPORTER_OTLP_ENDPOINT", Some(address)) => Some(address.to_owned()),
-        ("OTEL_SERVICE_NAME", _) => env::var(name).ok().or_else(|| Some(NAME.to_owned())),
-        _ => env::var(name).ok(),
+        _ => variable(name),
     })?;
-    Ok(sink.resource("service.instance.id", instance))
+    Ok(sink
+        .default_resource("service.name", NAME)
+        .default_resource("service.instance.id", instance))
 }
 
 /// What is sent, and when.
