@@ -38,6 +38,30 @@ impl Backend for () {
     }
 }
 
+/// Into both, which have to agree.
+impl<A: Backend, B: Backend> Backend for (A, B) {
+    fn within(&self, work: &mut dyn FnMut()) {
+        self.0.within(&mut || self.1.within(work));
+    }
+
+    fn allocates(&self) -> bool {
+        self.0.allocates() || self.1.allocates()
+    }
+
+    fn upkeep(&self) {
+        self.0.upkeep();
+        self.1.upkeep();
+    }
+
+    fn recorded(&self) -> Option<u64> {
+        let both = (self.0.recorded(), self.1.recorded());
+        if let (Some(one), Some(other)) = both {
+            assert_eq!(one, other, "one of the two recorded more");
+        }
+        both.0.or(both.1)
+    }
+}
+
 impl Backend for Bare {
     fn within(&self, work: &mut dyn FnMut()) {
         metrics::with_local_recorder(self, work);

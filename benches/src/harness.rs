@@ -1,9 +1,12 @@
 //! Runs the sides of a comparison in turn, in one process, and tells what each costs.
 
-use std::{collections::HashMap, env, path::PathBuf, process::Command, rc::Rc, time::Instant};
+use std::{collections::HashMap, rc::Rc, time::Instant};
 
-use anyhow::{Context as _, Result, bail};
-use benches::report::{Report, Row};
+use anyhow::{Context as _, Result};
+use benches::{
+    callgrind,
+    report::{Report, Row},
+};
 use test_support::alloc;
 
 use crate::backend::Backend;
@@ -137,18 +140,25 @@ pub fn measure(title: impl Into<String>, mut sides: Vec<Side>, effort: Effort) -
     }
 }
 
-/// Runs a side once, and again in a call of its own: what a profiler is to look at, as in
-/// `valgrind --tool=callgrind --toggle-collect='*harness::profiled*'`.
+/// Runs a side once, and again in a call of its own.
 fn profile(side: &mut Side, effort: Effort) {
-    #[inline(never)]
-    fn profiled(run: &mut dyn FnMut(usize), operations: usize) {
-        run(operations);
-    }
-
     let Side { backend, run, .. } = side;
     backend.within(&mut || run(effort.batch));
     let counted = alloc::count(|| backend.within(&mut || profiled(run, effort.batch)));
-    println!("{}: {} operations, {counted:?}", side.name, effort.batch);
+    println!("{}: {counted:?}", side.name);
+}
+
+/// How the line starts that tells how many operations were run for a profiler.
+const OPERATIONS: &str = "operations for a profiler: ";
+
+/// What `profiled` is called in a profile.
+const PROFILED: &str = "harness::profiled";
+
+/// Runs what a profiler is to look at, as in `valgrind --tool=callgrind --toggle-collect='*harness::profiled*'`.
+#[inline(never)]
+pub fn profiled(run: &mut dyn FnMut(usize), operations: usize) {
+    run(operations);
+    println!("{OPERATIONS}{operations}");
 }
 
 impl Costs {
@@ -216,9 +226,10 @@ impl Costs {
             _ => Row::new(group, case, f64::NAN),
         };
         let counted = Counted {
-            sides: [(self, ours), (of, peer)].map(|(costs, side)| {
-                let floor = costs.sides.get(1).map_or("", |floor| &floor.name);
-                [&costs.title, side, floor].map(str::to_owned)
+            sides: [(self, ours), (of, peer)].map(|(costs, side)| Counting {
+                title: costs.title.clone(),
+                side: side.to_owned(),
+                floor: costs.sides.get(1).map(|floor| floor.name.clone()),
             }),
         };
         (row, counted)
@@ -295,59 +306,54 @@ impl Rows {
 /// The instructions of an operation, by the comparison's title and the side's name.
 type Known = HashMap<[String; 2], f64>;
 
-/// Two sides of comparisons whose instructions can be counted: each with its comparison's title and floor.
+/// Two sides whose instructions can be counted, ours and the peer's.
 pub struct Counted {
-    sides: [[String; 3]; 2],
+    pub sides: [Counting; 2],
+}
+
+/// A side, in the comparison with this title.
+#[derive(Clone)]
+pub struct Counting {
+    pub title: String,
+    pub side: String,
+    /// The side whose instructions are none of this one's, if there is one.
+    pub floor: Option<String>,
 }
 
 impl Counted {
     /// The instructions of an operation above the floor, ours and the peer's.
-    pub fn instructions(&self, group: &str, known: &mut Known) -> Result<[f64; 2]> {
-        let [ours, theirs] = &self.sides;
-        let mut callgrind = |group: &str, title: &str, side: &str| {
+    fn instructions(&self, group: &str, known: &mut Known) -> Result<[f64; 2]> {
+        let mut of = |title: &str, side: &str| {
             let name = [title, side].map(str::to_owned);
             if let Some(count) = known.get(&name) {
                 return Ok(*count);
             }
-            let count = callgrind(group, title, side)?;
+            let count = instructions(group, title, side)?;
             known.insert(name, count);
             Ok::<_, anyhow::Error>(count)
         };
-        let mut above = |[title, side, floor]: &[String; 3]| {
-            Ok::<_, anyhow::Error>(callgrind(group, title, side)? - callgrind(group, title, floor)?)
+        let mut above = |counting: &Counting| {
+            let own = of(&counting.title, &counting.side)?;
+            let floor = counting.floor.as_ref();
+            let floor = floor.map_or(Ok(0.0), |floor| of(&counting.title, floor))?;
+            Ok::<_, anyhow::Error>(own - floor)
         };
+        let [ours, theirs] = &self.sides;
         Ok([above(ours)?, above(theirs)?])
     }
 }
 
 /// The instructions of an operation of a side, which is run in a process of its own.
-fn callgrind(group: &str, title: &str, side: &str) -> Result<f64> {
-    let tools =
-        env::var_os("OBSERVABILITY_TOOLS").map_or_else(|| "target/tools".into(), PathBuf::from);
-    let usr = tools.join("benches/usr");
-    let mut command = Command::new(usr.join("bin/valgrind.bin"));
-    command
-        .env("VALGRIND_LIB", usr.join("libexec/valgrind"))
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg("--toggle-collect=*harness::profile::profiled*")
-        .arg(env::current_exe()?)
-        .args([
-            "--quick", "--group", group, "--title", title, "--only", side,
-        ]);
-    let output = command.output().with_context(|| {
-        format!(
-            "no valgrind in {}: `cargo xtask tools --only benches`",
-            tools.display()
-        )
-    })?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    let number = said
-        .split_once("Collected : ")
-        .and_then(|(_, rest)| rest.lines().next()?.trim().parse::<f64>().ok());
-    match number {
-        Some(number) if output.status.success() && number > 0.0 => Ok(number / QUICK.batch as f64),
-        _ => bail!("{command:?} counted nothing: {said}"),
-    }
+fn instructions(group: &str, title: &str, side: &str) -> Result<f64> {
+    let arguments = [
+        "--quick", "--group", group, "--title", title, "--only", side,
+    ];
+    let (counted, said) = callgrind::count(arguments, Some(&format!("*{PROFILED}*")))?;
+    let operations = said.lines().find_map(|line| line.strip_prefix(OPERATIONS));
+    let operations: f64 = operations
+        .with_context(|| format!("{side:?} of {title:?} did not run"))?
+        .parse()?;
+    Ok(counted as f64 / operations)
 }
 
 /// Enough to see that it runs.

@@ -1,6 +1,7 @@
 //! What the benches have in common: the report of a run, the service that is called, and our own layers
 //! around it.
 
+pub mod callgrind;
 pub mod report;
 #[cfg(feature = "ours")]
 pub mod route;

@@ -5,6 +5,8 @@ mod bare;
 mod groups;
 mod harness;
 mod least;
+mod lines;
+mod scale;
 mod served;
 
 mod versions;
@@ -61,6 +63,9 @@ struct Cli {
     /// Only serve, and tell the address: how the program loads itself
     #[arg(long, value_enum, hide = true, requires = "log")]
     serve: Option<served::Stack>,
+    /// What to serve
+    #[arg(long, value_enum, hide = true, default_value = "route")]
+    inner: served::Inner,
     #[arg(long, hide = true)]
     log: Option<PathBuf>,
 }
@@ -71,7 +76,9 @@ enum Group {
     JsonLine,
     LogSink,
     Recorder,
+    Scale,
     ScanLifecycle,
+    WholeStack,
     EndToEnd,
 }
 
@@ -83,7 +90,9 @@ impl Group {
             Self::JsonLine => groups::json_line::run(effort, rows),
             Self::LogSink => groups::log_sink::run(effort, rows),
             Self::Recorder => groups::recorder::run(effort, rows),
+            Self::Scale => groups::scale::run(effort, rows),
             Self::ScanLifecycle => groups::scan_lifecycle::run(effort, rows),
+            Self::WholeStack => groups::whole_stack::run(effort, rows),
             Self::EndToEnd => groups::end_to_end::run(effort, rows)?,
         }
         Ok(true)
@@ -97,7 +106,7 @@ fn main() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if let (Some(stack), Some(log)) = (cli.serve, cli.log) {
-        served::serve(stack, &log)?;
+        served::serve(stack, cli.inner, &log)?;
         return Ok(ExitCode::SUCCESS);
     }
     if cli.json {

@@ -193,7 +193,8 @@ fn digits(value: f64) -> String {
     }
 }
 
-fn thousands(value: f64) -> String {
+/// As in `2,500,057`.
+pub fn thousands(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {

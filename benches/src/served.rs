@@ -1,5 +1,5 @@
-//! The servers of the end-to-end comparison: each is a process that answers two bytes on one route, with the
-//! layers of its stack.
+//! The servers of the end-to-end comparison: each is a process with the layers of its stack around a route that
+//! answers two bytes, or around the routes of the scan platform.
 
 use std::{
     fs::File,
@@ -15,6 +15,11 @@ use benches::route;
 use clap::ValueEnum;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use opentelemetry::global;
+use scan_platform::{
+    platform::Platform,
+    scan::Policy,
+    store::{DatabaseUrl, Store},
+};
 use tower_http::trace::{DefaultMakeSpan, DefaultOnResponse, TraceLayer};
 use tower_json_logging::{JsonLayer, JsonLogging, Sink};
 use tower_metrics_exporter::Exporter;
@@ -43,14 +48,38 @@ pub enum Stack {
     AxumPrometheusAndTrace,
 }
 
+/// What they stand around.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Inner {
+    /// A route that answers two bytes.
+    Route,
+    /// The scan platform, whose health is a query of its database.
+    Platform,
+}
+
+impl Inner {
+    async fn routes(self) -> Result<Router> {
+        match self {
+            Self::Route => Ok(route::router(1)),
+            Self::Platform => {
+                let store = Store::opened(&DatabaseUrl::in_memory(), "benches").await?;
+                let scans = ScanMetrics::builder().build()?;
+                let root = std::env::current_dir()?;
+                let platform = Platform::by_itself(&root, Policy::default(), &scans, store)?;
+                Ok(scan_platform::api::routes(platform, None))
+            }
+        }
+    }
+}
+
 /// Serves until the process is ended. Tells its address on standard output first.
-pub fn serve(stack: Stack, log: &Path) -> Result<()> {
+pub fn serve(stack: Stack, inner: Inner, log: &Path) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         // What it holds is held as long as it serves.
-        let (router, _held) = router(stack, log)?;
+        let (router, _held) = around(inner.routes().await?, stack, log)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listener = tokio::net::TcpListener::bind(address).await?;
         println!("{}", listener.local_addr()?);
@@ -68,9 +97,8 @@ struct Held {
     _provider: Option<OpenTelemetry>,
 }
 
-fn router(stack: Stack, log: &Path) -> Result<(Router, Held)> {
+fn around(router: Router, stack: Stack, log: &Path) -> Result<(Router, Held)> {
     let mut held = Held::default();
-    let router = route::router(1);
     let ours = matches!(
         stack,
         Stack::Metrics | Stack::MetricsAndLine | Stack::MetricsAndDirectLine | Stack::Everything

@@ -3,13 +3,16 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    fs,
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Output},
+    process::{Command, ExitCode},
 };
 
 use anyhow::{Context as _, Result, bail};
-use benches::steady::{CASES, Case};
+use benches::{
+    callgrind,
+    steady::{CASES, Case},
+};
 use clap::Parser;
 use serde::{Deserialize, Serialize};
 
@@ -36,14 +39,6 @@ struct Cli {
     /// Only the cases whose name contains this
     #[arg(long, default_value = "")]
     only: String,
-    /// Where `cargo xtask tools --only benches` put valgrind
-    #[arg(
-        long,
-        value_name = "FOLDER",
-        env = "OBSERVABILITY_TOOLS",
-        default_value = "target/tools"
-    )]
-    tools: PathBuf,
     /// Only run this case, and tell its allocations: how the program asks itself
     #[arg(long, hide = true, requires = "operations")]
     run: Option<String>,
@@ -78,7 +73,7 @@ fn main() -> Result<ExitCode> {
     let mut now = BTreeMap::new();
     for case in chosen {
         eprintln!("counting {}", case.name);
-        now.insert(case.name.to_owned(), count(case, &cli.tools)?);
+        now.insert(case.name.to_owned(), count(case)?);
     }
     if now.is_empty() {
         bail!("no case is called {:?}", cli.only);
@@ -117,12 +112,12 @@ fn run(case: &Case, operations: usize) -> u64 {
     test_support::alloc::count(|| work(operations)).allocations
 }
 
-fn count(case: &Case, tools: &Path) -> Result<Figures> {
+fn count(case: &Case) -> Result<Figures> {
     // Of all operations between the readings, in all processes.
     let (mut instructions, mut allocations) = (0.0, 0.0);
     for _ in 0..case.processes {
-        let once = callgrind(case, case.operations, tools)?;
-        let twice = callgrind(case, 2 * case.operations, tools)?;
+        let once = count_of(case, case.operations)?;
+        let twice = count_of(case, 2 * case.operations)?;
         instructions += twice.0 as f64 - once.0 as f64;
         allocations += twice.1 as f64 - once.1 as f64;
     }
@@ -139,37 +134,11 @@ fn round(value: f64) -> f64 {
 }
 
 /// The instructions of the whole process, and the allocations of the operations.
-fn callgrind(case: &Case, operations: usize, tools: &Path) -> Result<(u64, u64)> {
-    let usr = tools.join("benches/usr");
-    let mut command = Command::new(usr.join("bin/valgrind.bin"));
-    command
-        .env("VALGRIND_LIB", usr.join("libexec/valgrind"))
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(env::current_exe().context("the program does not know its name")?)
-        .args(["--run", case.name, "--operations", &operations.to_string()]);
-    let output = command.output().with_context(|| {
-        format!(
-            "valgrind is not in {}: `cargo xtask tools --only benches` fetches it",
-            tools.display()
-        )
-    })?;
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let counted =
-        collected(&output, &said).with_context(|| format!("{command:?} said:\n{said}"))?;
-    let allocations = String::from_utf8_lossy(&output.stdout).trim().parse()?;
-    Ok((counted, allocations))
-}
-
-/// From the line `==1== Collected : 123`.
-fn collected(output: &Output, said: &str) -> Result<u64> {
-    if !output.status.success() {
-        bail!("it ended with {}", output.status);
-    }
-    let (_, rest) = said
-        .split_once("Collected : ")
-        .context("it counted nothing")?;
-    let number = rest.lines().next().unwrap_or_default();
-    Ok(number.trim().parse()?)
+fn count_of(case: &Case, operations: usize) -> Result<(u64, u64)> {
+    let operations = operations.to_string();
+    let arguments = ["--run", case.name, "--operations", &operations];
+    let (instructions, said) = callgrind::count(arguments, None)?;
+    Ok((instructions, said.trim().parse()?))
 }
 
 /// Prints each, and gives what is worse than it was.

@@ -11,30 +11,39 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use benches::report::{Row, Unit};
+use benches::{
+    callgrind::tools,
+    report::{Row, Unit},
+};
 use clap::ValueEnum as _;
 
 use crate::{
     harness::{Effort, Rows},
-    served::Stack,
+    served::{Inner, Stack},
     versions,
 };
 
 const GROUP: &str = "end-to-end";
 
-const STACKS: [(Stack, &str); 9] = [
-    (Stack::Bare, "bare"),
-    (Stack::Metrics, "metrics"),
-    (Stack::MetricsAndDirectLine, "metrics and a line, directly"),
-    (Stack::MetricsAndLine, "metrics and a line, through tracing"),
-    (
-        Stack::Everything,
-        "metrics, a line, a scan and request bodies",
-    ),
-    (Stack::AxumPrometheus, ""),
-    (Stack::Opentelemetry, ""),
-    (Stack::Trace, ""),
-    (Stack::AxumPrometheusAndTrace, ""),
+const STACKS: [Stack; 9] = [
+    Stack::Bare,
+    Stack::Metrics,
+    Stack::MetricsAndDirectLine,
+    Stack::MetricsAndLine,
+    Stack::Everything,
+    Stack::AxumPrometheus,
+    Stack::Opentelemetry,
+    Stack::Trace,
+    Stack::AxumPrometheusAndTrace,
+];
+
+const PLATFORM: [Stack; 6] = [
+    Stack::Bare,
+    Stack::Metrics,
+    Stack::MetricsAndDirectLine,
+    Stack::MetricsAndLine,
+    Stack::Everything,
+    Stack::AxumPrometheusAndTrace,
 ];
 
 /// Compares.
@@ -42,22 +51,25 @@ pub fn run(effort: Effort, rows: &mut Rows) -> Result<()> {
     if effort.only.is_some() {
         return Ok(());
     }
+    served(Inner::Route, &STACKS, effort, rows)?;
+    served(Inner::Platform, &PLATFORM, effort, rows)
+}
+
+fn served(inner: Inner, stacks: &[Stack], effort: Effort, rows: &mut Rows) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut servers = Vec::new();
-    for (stack, _) in STACKS {
-        servers.push(Server::start(
-            stack,
-            &folder.path().join(format!("{stack:?}.log")),
-        )?);
+    for stack in stacks {
+        let log = folder.path().join(format!("{stack:?}.log"));
+        servers.push(Server::start(*stack, inner, &log)?);
     }
-    let bare = Server::python("bare")?;
-    let measured = Server::python("metrics")?;
-    servers.extend([bare, measured]);
+    if inner == Inner::Route {
+        servers.extend([Server::python("bare")?, Server::python("metrics")?]);
+    }
     for loader in [Loader::Wrk, Loader::H2load] {
         // uvicorn speaks HTTP/1.1 only.
         let servers = match loader {
             Loader::Wrk => &servers[..],
-            Loader::H2load => &servers[..STACKS.len()],
+            Loader::H2load => &servers[..stacks.len()],
         };
         let mut costs = vec![Cost::default(); servers.len()];
         for round in 0..=effort.rounds.min(6) {
@@ -70,67 +82,113 @@ pub fn run(effort: Effort, rows: &mut Rows) -> Result<()> {
                 server.empty_log()?;
             }
         }
-        rows_of(loader, &costs, rows);
+        println!("\nend-to-end: {}, {}", inner.says(), loader.says());
+        let names = stacks.iter().map(|stack| format!("{stack:?}"));
+        let guide = ["FastAPI", "FastAPI, the guide's middleware"].map(str::to_owned);
+        for (name, cost) in names.chain(guide).zip(&costs) {
+            println!(
+                "  {name:<32} {:>8.0} ns of processor a request, {:>8.0} requests/s",
+                cost.nanos(),
+                cost.rate(),
+            );
+        }
+        let of = |stack| {
+            let at = stacks.iter().position(|one| *one == stack);
+            at.map(|at| costs[at])
+        };
+        rows_of(inner, loader, of, rows);
+        if let ([bare, theirs], Some(floor), Some(ours)) =
+            (&costs[stacks.len()..], of(Stack::Bare), of(Stack::Metrics))
+        {
+            let case = "what metrics add to a route: processor time a request, HTTP/1.1 by wrk";
+            let row = Row::new(GROUP, case, ours.nanos() - floor.nanos()).beside(
+                "the guide's middleware in FastAPI",
+                theirs.nanos() - bare.nanos(),
+            );
+            rows.add(row.headline());
+        }
     }
     Ok(())
 }
 
-fn rows_of(loader: Loader, costs: &[Cost], rows: &mut Rows) {
-    let of = |stack| {
-        let at = STACKS.iter().position(|(one, _)| *one == stack);
-        costs[at.expect("all of them run")]
-    };
-    println!("\nend-to-end: {}", loader.says());
-    for ((stack, _), cost) in STACKS.iter().zip(costs) {
-        println!(
-            "  {:<30} {:>8.0} ns of processor a request, {:>8.0} requests/s",
-            format!("{stack:?}"),
-            cost.nanos(),
-            cost.rate(),
-        );
+impl Inner {
+    const fn says(self) -> &'static str {
+        match self {
+            Self::Route => "a route of axum",
+            Self::Platform => "the health of the scan platform",
+        }
     }
+
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Route => "/api/v1/scans0/42",
+            Self::Platform => "/api/v1/health",
+        }
+    }
+}
+
+fn rows_of(inner: Inner, loader: Loader, of: impl Fn(Stack) -> Option<Cost>, rows: &mut Rows) {
     let prometheus = versions::named("axum-prometheus");
     let opentelemetry = versions::named("opentelemetry-instrumentation-tower");
     let trace = versions::named("tower-http") + " Trace, tracing-subscriber json";
     let both = format!("{prometheus} and Trace, json");
-    let http1 = matches!(loader, Loader::Wrk);
-    for (stack, budget, peers) in [
+    // The budgets are those of a route that does nothing, and the README tells of HTTP/1.1.
+    let is_judged = inner == Inner::Route && matches!(loader, Loader::Wrk);
+    let is_told = matches!(loader, Loader::Wrk);
+    for (stack, name, budget, peers) in [
         (
             Stack::Metrics,
+            "metrics",
             1.06,
             vec![
-                (Stack::AxumPrometheus, prometheus),
-                (Stack::Opentelemetry, opentelemetry),
+                (Stack::AxumPrometheus, &prometheus),
+                (Stack::Opentelemetry, &opentelemetry),
             ],
         ),
-        (Stack::MetricsAndDirectLine, 1.18, vec![]),
+        (
+            Stack::MetricsAndDirectLine,
+            "metrics and a line, directly",
+            1.18,
+            vec![],
+        ),
         (
             Stack::MetricsAndLine,
+            "metrics and a line, through tracing",
             1.27,
-            vec![(Stack::Trace, trace), (Stack::AxumPrometheusAndTrace, both)],
+            vec![
+                (Stack::Trace, &trace),
+                (Stack::AxumPrometheusAndTrace, &both),
+            ],
         ),
-        (Stack::Everything, 0.0, vec![]),
+        (
+            Stack::Everything,
+            "metrics, a line, a scan and request bodies",
+            0.0,
+            vec![],
+        ),
     ] {
-        let (_, name) = STACKS
-            .iter()
-            .find(|(one, _)| *one == stack)
-            .expect("it runs");
-        let case = format!("{name}: processor time a request, {}", loader.says());
-        let row = Row::new(GROUP, &case, of(stack).nanos())
-            .beside("the bare route", of(Stack::Bare).nanos());
-        rows.add(if budget > 0.0 && http1 {
-            row.at_most(budget)
-        } else {
-            row
+        let (Some(ours), Some(bare)) = (of(stack), of(Stack::Bare)) else {
+            continue;
+        };
+        let on = match inner {
+            Inner::Route => String::new(),
+            Inner::Platform => format!(", {}", inner.says()),
+        };
+        let case = format!("{name}{on}: processor time a request, {}", loader.says());
+        let time = || Row::new(GROUP, &case, ours.nanos());
+        let row = time().beside("the bare route", bare.nanos());
+        rows.add(match budget {
+            budget if is_judged && budget > 0.0 => row.at_most(budget),
+            _ if is_told => row.headline(),
+            _ => row,
         });
         for (peer, called) in peers {
-            let row = Row::new(GROUP, &case, of(stack).nanos());
-            let row = row.beside(&called, of(peer).nanos());
-            rows.add(if http1 { row.headline() } else { row });
+            let Some(peer) = of(peer) else { continue };
+            let row = time().beside(called, peer.nanos());
+            rows.add(if is_told { row.headline() } else { row });
         }
-        let case = format!("{name}: throughput, {}", loader.says());
-        let row = Row::new(GROUP, case, of(stack).rate())
-            .beside("the bare route", of(Stack::Bare).rate());
+        let case = format!("{name}{on}: throughput, {}", loader.says());
+        let row = Row::new(GROUP, case, ours.rate()).beside("the bare route", bare.rate());
         rows.add(Row {
             unit: Unit::RequestsPerSecond,
             ..row
@@ -184,23 +242,25 @@ struct Server {
 }
 
 impl Server {
-    fn start(stack: Stack, log: &Path) -> Result<Self> {
-        let name = stack
-            .to_possible_value()
-            .context("every stack has a name")?;
+    fn start(stack: Stack, inner: Inner, log: &Path) -> Result<Self> {
+        let stack = stack.to_possible_value().context("it has a name")?;
+        let name = inner.to_possible_value().context("it has a name")?;
         let mut command = pinned(0, env::current_exe()?.as_ref());
-        command.args(["--serve", name.get_name(), "--log"]).arg(log);
-        Self::of(command, log)
+        command
+            .args(["--serve", stack.get_name(), "--inner", name.get_name()])
+            .arg("--log")
+            .arg(log);
+        Self::of(command, inner, log)
     }
 
     fn python(what: &str) -> Result<Self> {
         let app = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/app.py");
         let mut command = pinned(0, &tools().join("benches-python/bin/python"));
         command.arg(app).arg(what);
-        Self::of(command, Path::new(""))
+        Self::of(command, Inner::Route, Path::new(""))
     }
 
-    fn of(mut command: Command, log: &Path) -> Result<Self> {
+    fn of(mut command: Command, inner: Inner, log: &Path) -> Result<Self> {
         let mut process = command
             .stdout(Stdio::piped())
             .spawn()
@@ -216,7 +276,7 @@ impl Server {
         BufReader::new(said).read_line(&mut line)?;
         let address = line.trim();
         ensure!(!address.is_empty(), "{command:?} did not start");
-        server.url = format!("http://{address}/api/v1/scans0/42");
+        server.url = format!("http://{address}{}", inner.path());
         Ok(server)
     }
 
@@ -282,10 +342,6 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-fn tools() -> PathBuf {
-    env::var_os("OBSERVABILITY_TOOLS").map_or_else(|| "target/tools".into(), PathBuf::from)
 }
 
 fn pinned(processor: usize, program: &Path) -> Command {

@@ -1,32 +1,24 @@
 //! One JSON line for each request, formatted and thrown away.
 
-use std::{
-    io::{self, Write},
-    rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::rc::Rc;
 
 use axum::Router;
 use tower_http::{
     metrics::InFlightRequestsLayer,
     trace::{DefaultMakeSpan, DefaultOnResponse, TraceLayer},
 };
-use tower_json_logging::{JsonLayer, JsonLogging, JsonLoggingLayer};
-use tracing::{Dispatch, Level, dispatcher, field};
+use tower_json_logging::{JsonLogging, JsonLoggingLayer};
+use tracing::{Level, field};
 use tracing_bunyan_formatter::{BunyanFormattingLayer, JsonStorageLayer};
 use tracing_ecs::ECSLayerBuilder;
-use tracing_subscriber::{
-    Layer as _, Registry, filter::LevelFilter, fmt::format::FmtSpan, layer::SubscriberExt as _,
-};
+use tracing_subscriber::{Layer as _, Registry, fmt::format::FmtSpan};
 
 use benches::route::{self, Requests};
 
 use crate::{
     backend::Backend,
     harness::{self, Effort, Rows, Side},
+    lines::{Lines, Logged},
     versions,
 };
 
@@ -140,12 +132,7 @@ fn whole_request(effort: Effort, rows: &mut Rows) {
         Side::new(name, backend, |n| (0..n).for_each(|_| request()))
     };
     let logged = |name: String, layer: BoxedLayer, lines: Lines, written: u64| {
-        let logged = Logged {
-            dispatch: Dispatch::new(tracing_subscriber::registry().with(layer)),
-            lines,
-            lines_each: written,
-        };
-        side(name, Rc::new(logged))
+        side(name, Rc::new(Logged::some(layer, lines, written)))
     };
     let [json, flat, nested, bunyan, ecs, ours] = [(); 6].map(|()| Lines::default());
     let subscriber = versions::named("tracing-subscriber");
@@ -232,76 +219,4 @@ fn side(name: impl Into<String>, backend: impl Backend + 'static, router: Router
     let service = route::service(router);
     let mut requests = Requests::new(1);
     Side::new(name, Rc::new(backend), move |n| requests.send(&service, n))
-}
-
-/// A subscriber, and the lines that it wrote.
-struct Logged {
-    dispatch: Dispatch,
-    lines: Lines,
-    /// How many an operation writes.
-    lines_each: u64,
-}
-
-impl Logged {
-    fn new<L>(layer: L, lines: Lines) -> Self
-    where
-        L: tracing_subscriber::Layer<Registry> + Send + Sync,
-    {
-        let layer = layer.with_filter(LevelFilter::INFO);
-        Self {
-            dispatch: Dispatch::new(tracing_subscriber::registry().with(layer)),
-            lines,
-            lines_each: 1,
-        }
-    }
-}
-
-impl Backend for Logged {
-    fn within(&self, work: &mut dyn FnMut()) {
-        dispatcher::with_default(&self.dispatch, work);
-    }
-
-    fn recorded(&self) -> Option<u64> {
-        let lines = self.lines.0.load(Ordering::Relaxed);
-        lines.checked_div(self.lines_each)
-    }
-}
-
-/// Counts lines, and throws them away.
-#[derive(Clone, Default)]
-struct Lines(Arc<AtomicU64>);
-
-impl Lines {
-    fn maker(&self) -> impl Fn() -> Self + Send + Sync + 'static {
-        let writer = self.clone();
-        move || writer.clone()
-    }
-
-    fn layer(&self) -> JsonLayer {
-        JsonLayer::new(self.maker())
-    }
-}
-
-/// Lines that are written without a subscriber.
-impl Backend for Lines {
-    fn within(&self, work: &mut dyn FnMut()) {
-        work();
-    }
-
-    fn recorded(&self) -> Option<u64> {
-        Some(self.0.load(Ordering::Relaxed))
-    }
-}
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if bytes.ends_with(b"\n") {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -5,4 +5,6 @@ pub mod json_line;
 pub mod log_sink;
 pub mod recorder;
 pub mod request_metrics;
+pub mod scale;
 pub mod scan_lifecycle;
+pub mod whole_stack;

@@ -95,6 +95,11 @@ pub fn run(effort: Effort, rows: &mut Rows) {
 
 /// How a start and an end depend on how many scans run.
 fn among_others(effort: Effort, rows: &mut Rows) {
+    let title =
+        "scan-lifecycle: nanoseconds and allocations a start and an end, by how many scans run";
+    if effort.skips(title) {
+        return;
+    }
     let side = |others: usize| {
         let scans = scans();
         let start = move || scans.start(ScanMeta::new("mcp"));
@@ -110,11 +115,7 @@ fn among_others(effort: Effort, rows: &mut Rows) {
         std::hint::black_box(n);
     })];
     sides.extend([0, 1_000, 1_000_000].map(side));
-    let costs = harness::measure(
-        "scan-lifecycle: nanoseconds and allocations a start and an end, by how many scans run",
-        sides,
-        effort,
-    );
+    let costs = harness::measure(title, sides, effort);
     costs.print();
     let name = |others: usize| format!("start and end among {others} others");
     for others in [1_000, 1_000_000] {

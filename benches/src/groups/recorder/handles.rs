@@ -14,14 +14,13 @@ use prometheus_client::metrics::{
     counter::Counter as ClientCounter, histogram::Histogram as ClientHistogram,
 };
 
-use super::{BUCKETS, METADATA, Side, compare, exporter, turns, value};
+use super::{BUCKETS, METADATA, OURS, Side, compare, exporter, turns, value};
 use crate::harness::{Effort, Rows};
 
 pub fn run(effort: Effort, rows: &mut Rows) {
     counters(effort, rows);
     histograms(effort, rows);
     labels(effort, rows);
-    threads(effort, rows);
 }
 
 fn counter(recorder: &dyn Recorder) -> Counter {
@@ -33,34 +32,40 @@ fn histogram(recorder: &dyn Recorder, name: &'static str) -> Histogram {
 }
 
 fn counters(effort: Effort, rows: &mut Rows) {
+    let title = "a held counter";
+    if effort.skips(title) {
+        return;
+    }
     let operations = effort.operations;
     let ours = counter(&exporter().recorder());
     let bare = AtomicU64::new(0);
     let mep = counter(&PrometheusBuilder::new().build_recorder());
     let tikv = prometheus::IntCounter::new("held_total", "Held.").expect("it is a name");
     let client = <ClientCounter>::default();
-    let [ours, bare, mep, tikv, client] = turns(
-        effort,
-        [
-            Side::new(operations, |_| black_box(&ours).increment(1)),
-            Side::new(operations, |_| {
-                black_box(&bare).fetch_add(1, Ordering::Relaxed);
-            }),
-            Side::new(operations, |_| black_box(&mep).increment(1)),
-            Side::new(operations, |_| black_box(&tikv).inc()),
-            Side::new(operations, |_| {
-                black_box(&client).inc();
-            }),
-        ],
-    );
-    let beside = |peer: &str, theirs| compare("a held counter", ours, peer, theirs);
-    rows.add(beside("a bare atomic add", bare).at_most(1.4));
-    rows.add(beside(&super::mep(), mep));
-    rows.add(beside(&super::tikv(), tikv));
-    rows.add(beside(&super::client(), client));
+    let sides = [
+        Side::new(OURS, operations, |_| black_box(&ours).increment(1)),
+        Side::new("a bare atomic add", operations, |_| {
+            black_box(&bare).fetch_add(1, Ordering::Relaxed);
+        }),
+        Side::new(super::mep(), operations, |_| black_box(&mep).increment(1)),
+        Side::new(super::tikv(), operations, |_| black_box(&tikv).inc()),
+        Side::new(super::client(), operations, |_| {
+            black_box(&client).inc();
+        }),
+    ];
+    let [ours, bare, peers @ ..] = turns(effort, title, sides);
+    let (row, counted) = compare(title, &ours, &bare);
+    rows.add_counted((row.at_most(1.4), counted));
+    for peer in &peers {
+        rows.add_counted(compare(title, &ours, peer));
+    }
 }
 
 fn histograms(effort: Effort, rows: &mut Rows) {
+    let title = "a held histogram";
+    if effort.skips(title) {
+        return;
+    }
     let operations = effort.operations / 4;
     let ours = histogram(&exporter().recorder(), "held_seconds");
     let peer = PrometheusBuilder::new().set_buckets(&BUCKETS);
@@ -70,28 +75,34 @@ fn histograms(effort: Effort, rows: &mut Rows) {
     let options = prometheus::HistogramOpts::new("held_seconds", "Held.").buckets(BUCKETS.into());
     let tikv = prometheus::Histogram::with_opts(options).expect("the buckets can be used");
     let client = ClientHistogram::new(BUCKETS);
-    let [mine, mep, tikv, client] = turns(
-        effort,
-        [
-            Side::new(operations, |at| black_box(&ours).record(value(at))),
-            Side::new(operations, |at| {
-                // Without it each sample would be kept, for each round.
-                if at == 0 {
-                    handle.run_upkeep();
-                }
-                black_box(&mep).record(value(at));
-            }),
-            Side::new(operations, |at| black_box(&tikv).observe(value(at))),
-            Side::new(operations, |at| black_box(&client).observe(value(at))),
-        ],
-    );
-    let beside = |peer: &str, theirs| compare("a held histogram", mine, peer, theirs);
-    rows.add(beside(&super::mep(), mep).at_most(0.3));
-    rows.add(beside(&super::tikv(), tikv));
-    rows.add(beside(&super::client(), client));
+    let sides = [
+        Side::new(OURS, operations, |at| black_box(&ours).record(value(at))),
+        Side::new(super::mep(), operations, |at| {
+            // Without it each sample would be kept, for each round.
+            if at == 0 {
+                handle.run_upkeep();
+            }
+            black_box(&mep).record(value(at));
+        }),
+        Side::new(super::tikv(), operations, |at| {
+            black_box(&tikv).observe(value(at))
+        }),
+        Side::new(super::client(), operations, |at| {
+            black_box(&client).observe(value(at))
+        }),
+    ];
+    let [ours, mep, tikv, client] = turns(effort, title, sides);
+    let (row, counted) = compare(title, &ours, &mep);
+    rows.add_counted((row.at_most(0.3), counted));
+    rows.add_counted(compare(title, &ours, &tikv));
+    rows.add_counted(compare(title, &ours, &client));
 }
 
 fn labels(effort: Effort, rows: &mut Rows) {
+    let title = "a counter with three labels made at run time";
+    if effort.skips(title) {
+        return;
+    }
     let count = |at: usize| {
         metrics::counter!(
             "labelled_total",
@@ -108,25 +119,18 @@ fn labels(effort: Effort, rows: &mut Rows) {
         with_local_recorder(&recorder, || (0..operations).for_each(count));
     };
     // A recorder is put in place once a round.
-    let [ours, mep] = turns(
-        effort,
-        [
-            Side {
-                operations,
-                work: Box::new(|operations| within(&ours, operations)),
-            },
-            Side {
-                operations,
-                work: Box::new(|operations| within(&mep, operations)),
-            },
-        ],
-    );
-    let what = "a counter with three labels made at run time";
-    let row = compare(what, ours, &super::mep(), mep);
-    rows.add(row.at_most(0.55).allocates_at_most(4.0));
+    let sides = [
+        Side::whole(OURS, operations, |operations| within(&ours, operations)),
+        Side::whole(super::mep(), operations, |operations| {
+            within(&mep, operations)
+        }),
+    ];
+    let [ours, mep] = turns(effort, title, sides);
+    let (row, counted) = compare(title, &ours, &mep);
+    rows.add_counted((row.at_most(0.55).allocates_at_most(4.0), counted));
 }
 
-fn threads(effort: Effort, rows: &mut Rows) {
+pub fn threads(effort: Effort, rows: &mut Rows) {
     let ours = histogram(&exporter().recorder(), "hot_seconds");
     let peer = PrometheusBuilder::new().set_buckets(&BUCKETS);
     let peer = peer.expect("the buckets can be used").build_recorder();

@@ -10,7 +10,11 @@ use tower_metrics_exporter::Exporter;
 use benches::report::Row;
 
 use super::{BUCKETS, METADATA, exporter, key, value};
-use crate::harness::Rows;
+use crate::{
+    groups::scale::MILLION,
+    harness::Rows,
+    scale::{self, fill},
+};
 
 /// What a process does whose memory is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -19,6 +23,8 @@ pub enum Resident {
     OurHistograms,
     OurObservations,
     OurLabels,
+    OurMillion,
+    MepMillion,
     MepCounters,
     MepHistograms,
     MepObservations,
@@ -62,7 +68,7 @@ pub fn run(rows: &mut Rows) {
 }
 
 /// In bytes.
-fn grown(what: Resident) -> u64 {
+pub fn grown(what: Resident) -> u64 {
     let name = what
         .to_possible_value()
         .expect("all of them can be asked for");
@@ -92,6 +98,12 @@ pub fn print_growth(what: Resident) {
         }),
         Resident::MepObservations => growth(peer(), |recorder| {
             observe(recorder, THEIR_OBSERVATIONS);
+        }),
+        Resident::OurMillion => growth(scale::exporter(MILLION).recorder(), |recorder| {
+            fill(recorder, MILLION);
+        }),
+        Resident::MepMillion => growth(crate::groups::scale::peer(MILLION), |recorder| {
+            fill(recorder, MILLION)
         }),
         Resident::OurLabels => {
             let exporter = Exporter::builder()

@@ -11,7 +11,7 @@ use prometheus_client::{
 };
 use tower_metrics_exporter::{Exporter, Filter, Format, Source as _};
 
-use super::{BUCKETS, Cost, METADATA, Side, compare, exporter, key, turns, value};
+use super::{BUCKETS, Cost, METADATA, OURS, Side, compare, exporter, key, turns, value};
 use crate::harness::{Effort, Rows};
 
 pub fn run(effort: Effort, rows: &mut Rows) {
@@ -30,6 +30,15 @@ fn page(exporter: &Exporter, format: Format, last: &mut usize) {
 }
 
 fn histograms(effort: Effort, rows: &mut Rows) {
+    let what = "a page of 10,000 histograms of 11 buckets";
+    let [client_title, tikv_title, mep_title] =
+        [super::client(), super::tikv(), super::mep()].map(|peer| format!("{what}, beside {peer}"));
+    if [&client_title, &tikv_title, &mep_title]
+        .into_iter()
+        .all(|title| effort.skips(title))
+    {
+        return;
+    }
     let ours = exporter();
     let recorder = ours.recorder();
     let mep = PrometheusBuilder::new().set_buckets(&BUCKETS);
@@ -58,53 +67,44 @@ fn histograms(effort: Effort, rows: &mut Rows) {
     clients.register(NAME, "Time.", client);
     let tikvs = prometheus::Registry::new();
     tikvs.register(Box::new(tikv)).expect("it is the only one");
-    let what = "a page of 10,000 histograms of 11 buckets";
     let [mut of_text, mut of_open_metrics, mut of_protobuf] = [0; 3];
     // The others' pages leave the allocator in another state each.
-    let [text, open_metrics, protobuf, client] = turns(
-        effort,
-        [
-            Side::new(3, |_| page(&ours, Format::Text, &mut of_text)),
-            Side::new(3, |_| {
-                page(&ours, Format::OpenMetrics, &mut of_open_metrics)
-            }),
-            Side::new(3, |_| page(&ours, Format::Protobuf, &mut of_protobuf)),
-            Side::new(3, |_| {
-                let mut page = String::new();
-                encode(&mut page, &clients).expect("a string takes all");
-                drop(black_box(page));
-            }),
-        ],
-    );
-    for (format, ours) in [
-        ("text", text),
-        ("OpenMetrics", open_metrics),
-        ("protobuf, theirs in OpenMetrics", protobuf),
-    ] {
-        let what = format!("{what}, in {format}");
-        let row = compare(&what, ours, &super::client(), client);
-        rows.add(row.at_most(0.2).allocates_at_most(20.0));
+    let sides = [
+        Side::new("text", 3, |_| page(&ours, Format::Text, &mut of_text)),
+        Side::new("OpenMetrics", 3, |_| {
+            page(&ours, Format::OpenMetrics, &mut of_open_metrics)
+        }),
+        Side::new("protobuf, theirs in OpenMetrics", 3, |_| {
+            page(&ours, Format::Protobuf, &mut of_protobuf)
+        }),
+        Side::new(super::client(), 3, |_| {
+            let mut page = String::new();
+            encode(&mut page, &clients).expect("a string takes all");
+            drop(black_box(page));
+        }),
+    ];
+    let [formats @ .., client] = turns(effort, &client_title, sides);
+    for ours in &formats {
+        let what = format!("{what}, in {}", ours.counting.side);
+        let (row, counted) = compare(&what, ours, &client);
+        rows.add_counted((row.at_most(0.2).allocates_at_most(20.0), counted));
     }
     let mut last = 0;
-    let [text, tikv] = turns(
-        effort,
-        [
-            Side::new(3, |_| page(&ours, Format::Text, &mut last)),
-            Side::new(3, |_| {
-                let page = prometheus::TextEncoder::new().encode_to_string(&tikvs.gather());
-                drop(black_box(page.expect("it can be written")));
-            }),
-        ],
-    );
-    rows.add(compare(what, text, &super::tikv(), tikv));
-    let [text, mep] = turns(
-        effort,
-        [
-            Side::new(3, |_| page(&ours, Format::Text, &mut last)),
-            Side::new(1, |_| drop(black_box(handle.render()))),
-        ],
-    );
-    rows.add(compare(what, text, &super::mep(), mep));
+    let sides = [
+        Side::new(OURS, 3, |_| page(&ours, Format::Text, &mut last)),
+        Side::new(super::tikv(), 3, |_| {
+            let page = prometheus::TextEncoder::new().encode_to_string(&tikvs.gather());
+            drop(black_box(page.expect("it can be written")));
+        }),
+    ];
+    let [text, tikv] = turns(effort, &tikv_title, sides);
+    rows.add_counted(compare(what, &text, &tikv));
+    let sides = [
+        Side::new(OURS, 3, |_| page(&ours, Format::Text, &mut last)),
+        Side::new(super::mep(), 1, |_| drop(black_box(handle.render()))),
+    ];
+    let [text, mep] = turns(effort, &mep_title, sides);
+    rows.add_counted(compare(what, &text, &mep));
 }
 
 fn counters(effort: Effort, rows: &mut Rows) {
@@ -113,17 +113,22 @@ fn counters(effort: Effort, rows: &mut Rows) {
         (10_000, "10,000", None),
         (100_000, "100,000", Some(0.05)),
     ] {
-        let [text, mep] = page_of_counters(effort, count);
         let what = format!("a page of {called} counters of three labels");
-        let row = compare(&what, text, &super::mep(), mep).allocates_at_most(20.0);
-        rows.add(match most {
+        if effort.skips(&what) {
+            continue;
+        }
+        let [text, mep] = page_of_counters(effort, &what, count);
+        let (row, counted) = compare(&what, &text, &mep);
+        let row = row.allocates_at_most(20.0);
+        let row = match most {
             Some(most) => row.at_most(most),
             None => row,
-        });
+        };
+        rows.add_counted((row, counted));
     }
 }
 
-fn page_of_counters(effort: Effort, count: usize) -> [Cost; 2] {
+fn page_of_counters(effort: Effort, title: &str, count: usize) -> [Cost; 2] {
     let ours = exporter();
     let recorder = ours.recorder();
     let mep = PrometheusBuilder::new().build_recorder();
@@ -134,11 +139,9 @@ fn page_of_counters(effort: Effort, count: usize) -> [Cost; 2] {
     }
     let handle = mep.handle();
     let mut last = 0;
-    turns(
-        effort,
-        [
-            Side::new(3, |_| page(&ours, Format::Text, &mut last)),
-            Side::new(1, |_| drop(black_box(handle.render()))),
-        ],
-    )
+    let sides = [
+        Side::new(OURS, 3, |_| page(&ours, Format::Text, &mut last)),
+        Side::new(super::mep(), 1, |_| drop(black_box(handle.render()))),
+    ];
+    turns(effort, title, sides)
 }

@@ -55,6 +55,11 @@ pub fn router(platform: Platform, exporter: Option<&Exporter>) -> Router {
         ))
         .layer(CompressionLayer::new())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
+    routes(platform, exporter).layer(layers)
+}
+
+/// The same without any layer around them.
+pub fn routes(platform: Platform, exporter: Option<&Exporter>) -> Router {
     let guarded = Router::new()
         .route("/api/v1/mcp/scans", post(scans::start_mcp))
         .route("/api/v1/models/scans", post(scans::start_model))
@@ -76,7 +81,6 @@ pub fn router(platform: Platform, exporter: Option<&Exporter>) -> Router {
         .route("/api/v1/health", get(health))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(layers)
         .with_state(platform)
 }
 
