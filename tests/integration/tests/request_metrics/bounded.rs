@@ -280,3 +280,31 @@ fn an_exporter_is_told_how_many_series_there_may_be() {
     assert_eq!(most("api_requests_total"), Some(101 * 11 * 16));
     assert_eq!(most("api_request_duration_seconds"), Some(101));
 }
+
+/// The formula of the crate's documentation, with buckets of two bounds.
+#[test]
+fn series_are_as_many_as_the_formula_says() {
+    let (methods, statuses) = ([Method::GET, Method::PUT], [200, 404, 503]);
+    for routes in [1, 7] {
+        let scene = Scene::new();
+        let mut service = scene.layer.layer(service_fn(|request: Request<()>| {
+            let mut response = Response::new(String::from("body"));
+            *response.status_mut() = *request.extensions().get::<StatusCode>().unwrap();
+            ready(Ok::<_, Infallible>(response))
+        }));
+        for route in 0..routes {
+            for method in &methods {
+                for status in statuses {
+                    let request = request("/")
+                        .method(method)
+                        .extension(Route::new(format!("/route{route}")))
+                        .extension(StatusCode::from_u16(status).unwrap());
+                    finish(&mut service, request.body(()).unwrap());
+                }
+            }
+        }
+        let histograms = 2 * (2 + 3);
+        let counted = methods.len() * statuses.len() + methods.len() + histograms;
+        assert_eq!(scene.of("api_").len(), routes * counted);
+    }
+}
