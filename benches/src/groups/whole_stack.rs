@@ -86,7 +86,8 @@ pub fn run(effort: Effort, rows: &mut Rows) {
         ),
         side(
             cases[2],
-            (recorder(), Logged::new(everything.layer(), everything)),
+            // The scan has a line of its own.
+            (recorder(), Logged::some(everything.layer(), everything, 2)),
             router()
                 .layer(CountRequestBodyLayer::default())
                 .layer(ObserveLayer::new((metrics(), JsonLogging::new(), scans))),
