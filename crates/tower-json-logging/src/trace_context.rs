@@ -36,23 +36,22 @@ impl TraceContext {
     }
 
     /// 32 hexadecimal digits.
-    pub(crate) fn trace_id(&self) -> &str {
+    pub(crate) fn trace_id(&self) -> &[u8] {
         self.part(3..35)
     }
 
     /// The caller's span: 16 hexadecimal digits.
-    pub(crate) fn span_id(&self) -> &str {
+    pub(crate) fn span_id(&self) -> &[u8] {
         self.part(36..52)
     }
 
     /// 2 hexadecimal digits.
-    pub(crate) fn flags(&self) -> &str {
+    pub(crate) fn flags(&self) -> &[u8] {
         self.part(53..55)
     }
 
-    fn part(&self, range: Range<usize>) -> &str {
-        let digits = self.0.get(range).unwrap_or_default();
-        std::str::from_utf8(digits).unwrap_or_default()
+    fn part(&self, range: Range<usize>) -> &[u8] {
+        self.0.get(range).unwrap_or_default()
     }
 }
 
@@ -75,9 +74,9 @@ mod tests {
     #[test]
     fn a_valid_header_is_read() {
         let context = parse(VALID).unwrap();
-        assert_eq!(context.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
-        assert_eq!(context.span_id(), "00f067aa0ba902b7");
-        assert_eq!(context.flags(), "01");
+        assert_eq!(context.trace_id(), b"4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(context.span_id(), b"00f067aa0ba902b7");
+        assert_eq!(context.flags(), b"01");
     }
 
     #[test]

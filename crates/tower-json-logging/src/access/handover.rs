@@ -7,12 +7,26 @@
 
 use std::cell::Cell;
 
-use crate::{access::Ended, context::RequestContext};
+use crate::{
+    access::{Ended, Request},
+    context::RequestContext,
+};
 
 /// A request on its way to the layers, and its end if it has ended.
 pub(crate) struct Announced {
     pub(crate) context: RequestContext,
     pub(crate) ended: Option<Ended>,
+}
+
+impl Announced {
+    /// The request, if it has ended and there is to be a line.
+    pub(crate) fn request(&self) -> Option<Request<'_>> {
+        Some(Request {
+            context: &self.context,
+            facts: self.context.facts()?,
+            ended: self.ended.as_ref()?,
+        })
+    }
 }
 
 type Place = Cell<Option<Announced>>;
@@ -21,22 +35,26 @@ thread_local! {
     static ANNOUNCED: Place = const { Cell::new(None) };
 }
 
-/// Makes a request known to layers while `f` runs.
-pub(crate) fn announce<R>(request: Announced, f: impl FnOnce() -> R) -> R {
-    /// Empties the place, also if a layer panics.
-    struct Emptied;
+/// Makes a request known to layers as long as it is there.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Announcement(());
 
-    impl Drop for Emptied {
-        fn drop(&mut self) {
-            drop(ANNOUNCED.try_with(Cell::take));
-        }
+impl Announcement {
+    pub(crate) fn of(context: &RequestContext, ended: Option<&Ended>) -> Self {
+        put(Announced {
+            context: context.clone(),
+            ended: ended.cloned(),
+        });
+        Self(())
     }
+}
 
-    let emptied = Emptied;
-    put(request);
-    let result = f();
-    drop(emptied);
-    result
+/// Empties the place, also if a layer panics.
+impl Drop for Announcement {
+    fn drop(&mut self) {
+        drop(take());
+    }
 }
 
 /// Takes the request whose span is being made or whose line is being logged. Other layers look for it, too:

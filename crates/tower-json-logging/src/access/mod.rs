@@ -2,15 +2,21 @@
 
 mod facts;
 mod handover;
+mod kind;
 mod observer;
 mod sample;
 mod settings;
+mod write;
 
+#[cfg(test)]
+pub(crate) use self::facts::{Route, Text};
 pub(crate) use self::{
-    facts::{Ended, Facts, Headers, fact, message},
-    handover::{give_back, take},
+    facts::{Ended, Facts, Headers, Request},
+    handover::{Announced, give_back, take},
+    kind::{kind, varies},
     observer::MODULE,
     settings::Settings,
+    write::{fact, message, place},
 };
 pub use self::{
     observer::{JsonLogging, LoggedRequest},

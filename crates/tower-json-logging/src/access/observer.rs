@@ -12,8 +12,8 @@ use tracing::{Level, Span, field};
 
 use super::{
     Sample,
-    facts::{Ended, Message, Route, Text, method, protocol},
-    handover::{Announced, announce},
+    facts::{Ended, Facts, Message, Request, Route, Text, method, protocol},
+    handover::Announcement,
     sample::Decision,
     settings::{Settings, chosen},
 };
@@ -207,20 +207,20 @@ impl Observe for JsonLogging {
             !skipped
         });
 
+        let mut announced = None;
         // At ERROR, so that a filter for severe events keeps what they belong to.
-        let announced = Announced {
-            context: context.clone(),
-            ended: None,
-        };
-        let span = announce(announced, || {
-            tracing::error_span!(
-                target: TARGET,
-                "request",
-                request_id = context.request_id().as_str(),
-                trace_id = context.trace_id(),
-                scan_id = field::Empty,
-            )
-        });
+        let span = tracing::error_span!(
+            target: TARGET,
+            "request",
+            request_id = {
+                // Values are asked for only if somebody looks.
+                announced = Some(Announcement::of(&context, None));
+                context.request_id().as_str()
+            },
+            trace_id = context.trace_id(),
+            scan_id = field::Empty,
+        );
+        drop(announced);
         if settings.inserts_context {
             request.extensions_mut().insert(context.clone());
         }
@@ -274,9 +274,7 @@ impl Exchange for LoggedRequest {
 
     fn end(&self, end: &End<'_>) {
         let Some(context) = &self.context else { return };
-        if context.facts().is_none() {
-            return;
-        }
+        let Some(facts) = context.facts() else { return };
         let mut ended = self.ended(end);
         if let Some(sample) = &self.settings.sample {
             match sample.decide(context, &ended) {
@@ -291,13 +289,13 @@ impl Exchange for LoggedRequest {
             }
         }
         if let Some(core) = &self.settings.direct {
-            return core.write_request(context, &ended);
+            return core.write_request(Request {
+                context,
+                facts,
+                ended: &ended,
+            });
         }
-        let announced = Announced {
-            context: context.clone(),
-            ended: Some(ended.clone()),
-        };
-        announce(announced, || log(context, &ended));
+        log(context, facts, &ended);
     }
 
     fn scope<R>(&self, f: impl FnOnce() -> R) -> R {
@@ -356,8 +354,8 @@ impl Drop for LoggedRequest {
 /// Logs the line through `tracing`.
 ///
 /// [`JsonLayer`] takes all from the request itself; the fields are for others.
-fn log(context: &RequestContext, ended: &Ended) {
-    let Some(facts) = context.facts() else { return };
+fn log(context: &RequestContext, facts: &Facts, ended: &Ended) {
+    let mut announced = None;
 
     // The level of an event is a constant of it.
     macro_rules! line {
@@ -366,7 +364,10 @@ fn log(context: &RequestContext, ended: &Ended) {
             tracing::event!(
                 target: TARGET,
                 $level,
-                event = "http_request",
+                event = {
+                    announced = Some(Announcement::of(context, Some(ended)));
+                    "http_request"
+                },
                 method,
                 method_original,
                 route = facts.route.as_ref().map(Route::as_str),
@@ -394,6 +395,7 @@ fn log(context: &RequestContext, ended: &Ended) {
         Level::DEBUG => line!(Level::DEBUG),
         Level::TRACE => line!(Level::TRACE),
     }
+    drop(announced);
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {

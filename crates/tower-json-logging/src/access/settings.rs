@@ -57,7 +57,9 @@ impl Settings {
         facts.bytes_in = declared_length(headers);
         facts.client_ip = self.client_ip_of(request);
         facts.user_agent = headers.get(USER_AGENT).cloned();
-        facts.request_headers = chosen(headers, &self.request_headers);
+        if !self.request_headers.is_empty() {
+            facts.request_headers = chosen(headers, &self.request_headers);
+        }
     }
 
     fn route_of(&self, request: &RequestHead<'_>) -> Option<Route> {

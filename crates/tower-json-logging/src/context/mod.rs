@@ -3,7 +3,7 @@
 mod value;
 
 use std::{
-    cell::Cell,
+    cell::RefCell,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -138,7 +138,9 @@ impl RequestContext {
 
     /// The id of the trace that the request came with: 32 hexadecimal digits.
     pub fn trace_id(&self) -> Option<&str> {
-        self.0.trace.as_ref().map(TraceContext::trace_id)
+        let trace = self.0.trace.as_ref()?;
+        // Only ever made of ASCII.
+        Some(std::str::from_utf8(trace.trace_id()).unwrap_or_default())
     }
 
     /// Sets a field, in place of one of the same name. Tells whether there was room: a request takes 64.
@@ -193,13 +195,14 @@ impl RequestContext {
         self.0.trace.as_ref()
     }
 
-    /// What the request itself says of a slot.
-    pub(crate) fn slot(&self, slot: Slot) -> Option<&str> {
+    /// What the request itself says of a slot: text that needs no escaping.
+    pub(crate) fn id(&self, slot: Slot) -> Option<&[u8]> {
+        let trace = || self.0.trace.as_ref();
         match slot {
-            Slot::RequestId => Some(self.0.id.as_str()),
-            Slot::TraceId => self.trace_id(),
-            Slot::SpanId => self.trace().map(TraceContext::span_id),
-            Slot::TraceFlags => self.trace().map(TraceContext::flags),
+            Slot::RequestId => Some(self.0.id.header_value().as_bytes()),
+            Slot::TraceId => trace().map(TraceContext::trace_id),
+            Slot::SpanId => trace().map(TraceContext::span_id),
+            Slot::TraceFlags => trace().map(TraceContext::flags),
             _ => None,
         }
     }
@@ -254,24 +257,21 @@ impl ContextHandle {
 }
 
 /// Memory of requests that are done.
-type Spare = Cell<Vec<Arc<Inner>>>;
+type Spare = RefCell<Vec<Arc<Inner>>>;
 
 thread_local! {
-    static SPARE: Spare = const { Cell::new(Vec::new()) };
+    static SPARE: Spare = const { RefCell::new(Vec::new()) };
 }
 
 fn take_spare(spare: &Spare) -> Option<Arc<Inner>> {
-    let mut all = spare.take();
-    let taken = all.pop();
-    spare.set(all);
-    taken
+    spare.try_borrow_mut().ok()?.pop()
 }
 
 fn put_spare(spare: &Spare, inner: Arc<Inner>) {
     const MOST: usize = 32;
-    let mut all = spare.take();
-    if all.len() < MOST {
-        all.push(inner);
+    if let Ok(mut all) = spare.try_borrow_mut() {
+        if all.len() < MOST {
+            all.push(inner);
+        }
     }
-    spare.set(all);
 }

@@ -1,22 +1,26 @@
 use std::{
     collections::HashMap,
     io,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use tracing_core::{Level, Metadata};
 
 use crate::{
-    access::Ended,
+    access::Request,
     context::RequestContext,
     format::{
         Limits,
         fields::Fields,
-        line::{self, Head},
+        line::{self, Content, Head},
         output::{Immediate, Line, WriteLine},
         plan::{FieldPlan, Found, Origin, Place, Plan, Plans},
         scratch::Scratch,
         spans::Spans,
+        stencil::Kind,
         value::Value,
         wall,
     },
@@ -37,6 +41,8 @@ pub(crate) struct Config {
 
 /// Makes lines: what a layer and a log without `tracing` share.
 pub(crate) struct Core {
+    /// No other has it.
+    number: u64,
     config: Config,
     schema: Compiled,
     plans: Plans,
@@ -47,7 +53,10 @@ pub(crate) struct Core {
 
 impl Core {
     pub(crate) fn new(config: Config) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+
         Self {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
             schema: Compiled::new(&config.schema),
             config,
             plans: Plans::new(),
@@ -131,42 +140,61 @@ impl Core {
     }
 
     /// Writes the line of a request that is in no span.
-    pub(crate) fn write_request(&self, context: &RequestContext, ended: &Ended) {
+    pub(crate) fn write_request(&self, request: Request<'_>) {
         let mut scratch = Scratch::take();
-        let Scratch { line, fields } = &mut *scratch;
+        let fields = &mut scratch.fields;
         fields.reserve(self.schema.first_free_of_requests);
-        self.merge_context(fields, context);
-        self.finish_request(line, fields, context, ended, None);
+        self.merge_context(fields, request.context);
+        self.finish_request(&mut scratch, request, None);
         scratch.put_back();
     }
 
-    /// Writes the line of a request with these fields.
+    /// Writes the line of a request with the fields that are there.
     pub(crate) fn finish_request(
         &self,
-        line: &mut Vec<u8>,
-        fields: &Fields,
-        context: &RequestContext,
-        ended: &Ended,
+        scratch: &mut Scratch,
+        request: Request<'_>,
         metadata: Option<&'static Metadata<'static>>,
     ) {
-        let head = Head {
-            since_epoch: wall::at(ended.at),
-            level: ended.level,
-            module: MODULE_OF_REQUESTS,
-            function: Some("request"),
-            file: None,
-            line: None,
-            request: Some((context, ended)),
+        let Scratch {
+            line,
+            fields,
+            notes,
+            stencils,
+        } = scratch;
+        let level = request.ended.level;
+        let content = Content {
+            head: Head {
+                since_epoch: wall::at(request.ended.at),
+                level,
+                module: MODULE_OF_REQUESTS,
+                function: Some("request"),
+                file: None,
+                line: None,
+                request: Some(request),
+            },
+            fields,
+            schema: &self.schema,
+            limits: self.limits(),
         };
-        line::write(line, head, fields, &self.schema, self.limits());
-        let line = Line::new(line, ended.level, true, metadata);
+        let kind = Kind::of(self.number, request, &content);
+        let stencil = kind.and_then(|kind| stencils.get(kind));
+        if !stencil.is_some_and(|stencil| stencil.write(line, &content)) {
+            line.clear();
+            notes.clear();
+            let is_whole = line::write(line, &content, Some(notes));
+            if let (Some(kind), true) = (kind, is_whole) {
+                stencils.keep(kind, line, notes);
+            }
+        }
+        let line = Line::new(line, level, true, metadata);
         self.config.output.write_line(line);
     }
 
     /// Says that lines of a module were held back.
     pub(crate) fn write_held_back(&self, module: &[u8], count: u64) {
         let mut scratch = Scratch::take();
-        let Scratch { line, fields } = &mut *scratch;
+        let Scratch { line, fields, .. } = &mut *scratch;
         let count = [("suppressed", count)];
         self.make_notice(line, fields, b"\"lines were held back\"", module, count);
         let line = Line::new(line, Level::WARN, true, None);
@@ -217,7 +245,17 @@ impl Core {
             line: None,
             request: None,
         };
-        line::write(line, head, fields, &self.schema, self.limits());
+        self.write(line, head, fields);
+    }
+
+    fn write(&self, line: &mut Vec<u8>, head: Head<'_>, fields: &Fields) {
+        let content = Content {
+            head,
+            fields,
+            schema: &self.schema,
+            limits: self.limits(),
+        };
+        line::write(line, &content, None);
     }
 
     /// Writes the line of an event.
@@ -239,7 +277,7 @@ impl Core {
             line: metadata.line(),
             request: None,
         };
-        line::write(line, head, fields, &self.schema, self.limits());
+        self.write(line, head, fields);
         let is_important = level <= Level::WARN;
         let line = Line::new(line, level, is_important, Some(metadata));
         self.config.output.write_line(line);

@@ -25,7 +25,16 @@ impl<'a> Escaper<'a> {
         self.cut
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, text: &str) {
+        if text.len() <= self.room && is_plain(text.as_bytes()) {
+            self.plain(text);
+        } else {
+            self.push_with_care(text);
+        }
+    }
+
+    fn push_with_care(&mut self, text: &str) {
         let mut rest = text;
         while !self.cut {
             let Some((plain, special)) =
@@ -118,43 +127,64 @@ const fn may_need_escape(byte: u8) -> bool {
     matches!(byte, 0..=0x1f | b'"' | b'\\' | 0x7f | 0xc2 | 0xe2)
 }
 
-/// Where the first byte is that may need an escape. Eight at a time, as most texts have none.
+/// Where the first byte is that may need an escape.
 fn find(bytes: &[u8]) -> Option<usize> {
+    if is_plain(bytes) {
+        return None;
+    }
+    bytes.iter().position(|&byte| may_need_escape(byte))
+}
+
+/// Whether no byte may need an escape, as is so of most texts.
+#[inline]
+fn is_plain(bytes: &[u8]) -> bool {
+    let Some(ends) = ends(bytes) else {
+        return !bytes.iter().any(|&byte| may_need_escape(byte));
+    };
     let mut rest = bytes;
-    while let Some((eight, after)) = rest.split_first_chunk() {
-        if may_have_special(u64::from_le_bytes(*eight)) {
-            break;
+    while let Some((block, after)) = rest.split_first_chunk() {
+        if may_have_special(block) {
+            return false;
         }
         rest = after;
     }
-    // What is left, and some that is looked at twice.
-    let half = |four: &[u8; 4]| u64::from(u32::from_le_bytes(*four));
-    let end = match (bytes.last_chunk(), bytes.first_chunk(), bytes.last_chunk()) {
-        (Some(eight), ..) => Some(u64::from_le_bytes(*eight)),
-        (None, Some(first), Some(last)) => Some(half(first) | (half(last) << 32)),
-        _ => None,
-    };
-    if rest.len() < 8 && end.is_some_and(|end| !may_have_special(end)) {
-        return None;
-    }
-    let plain = bytes.len() - rest.len();
-    let found = rest.iter().position(|&byte| may_need_escape(byte));
-    found.map(|found| plain + found)
+    rest.is_empty() || !may_have_special(&ends)
 }
 
-/// Whether one of eight bytes is a control, a quote, a backslash, or no ASCII.
-const fn may_have_special(word: u64) -> bool {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGH: u64 = ONES << 7;
+const BLOCK: usize = 16;
 
-    // A borrow or a carry out of a byte comes only from one that is found anyway.
-    const fn below(word: u64, least: u64) -> u64 {
-        word.wrapping_sub(ONES * least) & !word
+/// The last bytes; of fewer than a block the first and the last ones. None of very few.
+#[inline]
+fn ends(bytes: &[u8]) -> Option<[u8; BLOCK]> {
+    if let Some(last) = bytes.last_chunk() {
+        return Some(*last);
     }
-    let del_or_above = word.wrapping_add(ONES) | word;
-    let quote = below(word ^ (ONES * b'"' as u64), 1);
-    let backslash = below(word ^ (ONES * b'\\' as u64), 1);
-    (below(word, 0x20) | del_or_above | quote | backslash) & HIGH != 0
+    let eight = |first: &[u8; 8], last: &[u8; 8]| {
+        u128::from(u64::from_le_bytes(*first)) | (u128::from(u64::from_le_bytes(*last)) << 64)
+    };
+    let four = |first: &[u8; 4], last: &[u8; 4]| {
+        u128::from(u32::from_le_bytes(*first)) | (u128::from(u32::from_le_bytes(*last)) << 32)
+    };
+    let ends = match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), Some(last)) => eight(first, last),
+        _ => four(bytes.first_chunk()?, bytes.last_chunk()?) * ((1 << 64) | 1),
+    };
+    Some(ends.to_le_bytes())
+}
+
+/// Whether one of the bytes is a control, a quote, a backslash, or no ASCII.
+///
+/// Not inlined: on its own it becomes some vector instructions, within a loop it may not.
+#[inline(never)]
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "all bytes are looked at together, whatever the first ones are"
+)]
+fn may_have_special(block: &[u8; BLOCK]) -> bool {
+    block.iter().fold(false, |found, &byte| {
+        let is_graphic = byte.wrapping_sub(0x20) < 0x5f;
+        found | !is_graphic | (byte == b'"') | (byte == b'\\')
+    })
 }
 
 /// Writes a text as a JSON string, as [`string`] does.
@@ -207,7 +237,7 @@ mod tests {
     #[test]
     fn a_byte_that_may_need_an_escape_is_found_wherever_it_is() {
         for byte in 0..=255 {
-            for len in 0..20 {
+            for len in 0..50 {
                 for at in 0..len {
                     let mut bytes = vec![b'a'; len];
                     bytes[at] = byte;

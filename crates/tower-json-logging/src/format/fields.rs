@@ -90,6 +90,24 @@ impl Fields {
         self.cut = false;
     }
 
+    /// How many bits [`kind`](Self::kind) has.
+    pub(crate) const KIND_BITS: usize = 1 + Slot::COUNT;
+
+    /// Equal for fields that fill the same slots, with or without fields of the program's own; none if
+    /// something was cut.
+    pub(crate) fn kind(&self) -> Option<u64> {
+        if self.slot_bytes.is_empty() && self.entries.is_empty() {
+            return (!self.cut).then_some(0);
+        }
+        let mut slots = self.slots.iter().flatten();
+        if self.cut || self.all().cut || slots.any(|slot| slot.cut) {
+            return None;
+        }
+        let has_own = u64::from(!self.bytes.is_empty());
+        let with_slot = |kind, slot: &Option<SlotValue>| kind << 1 | u64::from(slot.is_some());
+        Some(self.slots.iter().fold(has_own, with_slot))
+    }
+
     /// How much memory is kept.
     pub(crate) fn capacity(&self) -> usize {
         self.bytes.capacity()
@@ -146,7 +164,7 @@ impl Fields {
     pub(crate) fn merge_ids(&mut self, context: &RequestContext) {
         for slot in [Slot::RequestId, Slot::TraceId] {
             if let (Some(id), Some(place @ None)) =
-                (context.slot(slot), self.slots.get_mut(slot as usize))
+                (context.id(slot), self.slots.get_mut(slot as usize))
             {
                 let start = self.slot_bytes.len();
                 quoted(&mut self.slot_bytes, id);

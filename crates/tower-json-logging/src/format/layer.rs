@@ -8,7 +8,7 @@ use tracing_core::{
 use tracing_subscriber::{Layer, fmt::MakeWriter, layer::Context, registry::LookupSpan};
 
 use crate::{
-    access,
+    access::{self, Announced},
     context::{RequestContext, Value},
     format::{
         Limits,
@@ -308,14 +308,11 @@ where
             return;
         }
         let mut scratch = Scratch::take();
-        let Scratch { line, fields } = &mut *scratch;
+        let fields = &mut scratch.fields;
 
-        let request = plan.is_request.then(access::take).flatten();
-        let ended = request.as_ref().and_then(|request| {
-            let ended = request.ended.as_ref()?;
-            Some((&request.context, ended))
-        });
-        if ended.is_some() {
+        let announced = plan.is_request.then(access::take).flatten();
+        let request = announced.as_ref().and_then(Announced::request);
+        if request.is_some() {
             fields.reserve(self.core.schema().first_free_of_requests);
         } else {
             event.record(&mut self.recorder(fields, &plan, Origin::of(metadata)));
@@ -338,16 +335,15 @@ where
             }
         });
 
-        match ended {
-            Some((context, ended)) => {
-                self.core
-                    .finish_request(line, fields, context, ended, Some(metadata));
-            }
-            None => self
-                .core
-                .finish_event(line, fields, &plan, function, metadata),
+        if let Some(request) = request {
+            self.core
+                .finish_request(&mut scratch, request, Some(metadata));
+        } else {
+            let Scratch { line, fields, .. } = &mut *scratch;
+            self.core
+                .finish_event(line, fields, &plan, function, metadata);
         }
-        access::give_back(request);
+        access::give_back(announced);
         scratch.put_back();
     }
 

@@ -1,16 +1,20 @@
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use tracing_core::Level;
 
 use crate::{
-    access::{self, Ended},
-    context::RequestContext,
-    format::{Limits, escape, fields::Fields, timestamp},
+    access::{self, Request},
+    format::{
+        Limits, escape,
+        fields::Fields,
+        stencil::{Note, Variable},
+        timestamp,
+    },
     schema::{Compiled, Fact, Object, Slot, Step, What},
 };
 
 /// What a line says beside its fields.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Head<'a> {
     pub(crate) since_epoch: Duration,
     pub(crate) level: Level,
@@ -21,54 +25,99 @@ pub(crate) struct Head<'a> {
     pub(crate) file: Option<&'a str>,
     pub(crate) line: Option<u32>,
     /// If it is a request's line.
-    pub(crate) request: Option<(&'a RequestContext, &'a Ended)>,
+    pub(crate) request: Option<Request<'a>>,
 }
 
-/// Writes one line, its newline included, into the empty `out`.
+/// All that a line is made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Content<'a> {
+    pub(crate) head: Head<'a>,
+    pub(crate) fields: &'a Fields,
+    pub(crate) schema: &'a Compiled,
+    pub(crate) limits: &'a Limits,
+}
+
+impl Content<'_> {
+    /// Writes the value of a variable, and tells whether it was cut. None if there is none: then nothing is
+    /// written.
+    #[inline]
+    pub(crate) fn variable(&self, out: &mut Vec<u8>, variable: Variable) -> Option<bool> {
+        match variable {
+            Variable::Timestamp => {
+                out.push(b'"');
+                timestamp::push(out, self.head.since_epoch);
+                out.push(b'"');
+                Some(false)
+            }
+            Variable::Place => access::place(out, self),
+            Variable::Id(slot) => {
+                quoted(out, self.head.request?.context.id(slot)?);
+                Some(false)
+            }
+            Variable::Slot(slot) => {
+                let value = self.fields.slot(slot)?;
+                out.extend_from_slice(value.bytes);
+                Some(value.cut)
+            }
+            Variable::Fact(fact) => access::fact(out, fact, self),
+            Variable::Fields { first } => {
+                let all = self.fields.all();
+                let bytes = all.bytes.get(usize::from(first)..);
+                out.extend_from_slice(bytes?);
+                Some(all.cut)
+            }
+        }
+    }
+
+    /// How long a line may get before its objects are closed.
+    pub(crate) const fn end(&self) -> usize {
+        let closing = self.schema.truncated.len() + b"}}\n".len();
+        self.limits.max_line().saturating_sub(closing)
+    }
+}
+
+/// Writes one line, its newline included, into the empty `out`. Tells whether all of it is there, and notes
+/// where its variables are.
 ///
 /// What every line has comes first and always fits; then come the fields that still do.
 pub(crate) fn write(
     out: &mut Vec<u8>,
-    head: Head<'_>,
-    fields: &Fields,
-    schema: &Compiled,
-    limits: &Limits,
-) {
-    let closing = schema.truncated.len() + b"}}\n".len();
+    content: &Content<'_>,
+    notes: Option<&mut Vec<Note>>,
+) -> bool {
+    let schema = content.schema;
     let mut line = Line {
         out,
-        end: limits.max_line().saturating_sub(closing),
-        cut: fields.is_cut(),
+        end: content.end(),
+        cut: content.fields.is_cut(),
         open: Object::NONE,
         first: true,
-        schema,
+        content,
+        notes,
     };
     line.out.push(b'{');
-    let request = head
-        .request
-        .and_then(|(context, ended)| Some((context, context.facts()?, ended)));
-    let steps = match request {
+    let steps = match content.head.request {
         Some(_) => &schema.request_steps,
         None => &schema.steps,
     };
     for step in steps {
         match step.what {
-            What::OfRequest(fact) => {
-                if let Some((context, facts, ended)) = request {
-                    access::fact(&mut line, step, fact, context, facts, ended, limits);
-                }
+            What::OfRequest(fact) if access::varies(fact) => {
+                line.variable(step, Variable::Fact(fact));
             }
+            What::OfRequest(fact) => line.of_request(step, fact),
             What::Constant => line.json(step, b""),
-            What::Slot(slot) => line.slot(step, slot, &head, fields, limits),
-            What::Fact(fact) => line.fact(step, fact, &head),
-            What::Fields => line.fields(step.object, fields),
+            What::Slot(slot) => line.slot(step, slot),
+            What::Fact(fact) => line.fact(step, fact),
+            What::Fields => line.fields(step.object),
         }
     }
     line.finish();
+    !line.cut
 }
 
 /// A line with an end.
-pub(crate) struct Line<'a> {
+struct Line<'a> {
     out: &'a mut Vec<u8>,
     end: usize,
     cut: bool,
@@ -76,7 +125,8 @@ pub(crate) struct Line<'a> {
     open: Object,
     /// Whether what comes next is the first of its object.
     first: bool,
-    pub(crate) schema: &'a Compiled,
+    content: &'a Content<'a>,
+    notes: Option<&'a mut Vec<Note>>,
 }
 
 /// Where a line was, to go back to.
@@ -88,18 +138,16 @@ struct Mark {
 }
 
 impl Line<'_> {
-    fn fact(&mut self, step: &Step, fact: Fact, head: &Head<'_>) {
+    fn fact(&mut self, step: &Step, fact: Fact) {
+        let level = self.content.head.level;
         match fact {
-            Fact::Timestamp => self.put(step, |out| {
-                out.push(b'"');
-                timestamp::push(out, head.since_epoch);
-                out.push(b'"');
-                false
-            }),
-            Fact::Level => self.plain(step, self.schema.level_names.of(head.level)),
+            Fact::Timestamp => {
+                self.variable(step, Variable::Timestamp);
+            }
+            Fact::Level => self.plain(step, self.content.schema.level_names.of(level)),
             Fact::Severity => self.json(
                 step,
-                match head.level {
+                match level {
                     Level::TRACE => b"1",
                     Level::DEBUG => b"5",
                     Level::INFO => b"9",
@@ -112,24 +160,31 @@ impl Line<'_> {
         }
     }
 
-    fn slot(&mut self, step: &Step, slot: Slot, head: &Head<'_>, fields: &Fields, limits: &Limits) {
+    /// What all requests of a kind say.
+    fn of_request(&mut self, step: &Step, fact: Fact) {
+        let content = self.content;
+        self.put(step, |out| access::fact(out, fact, content));
+    }
+
+    fn slot(&mut self, step: &Step, slot: Slot) {
+        let Content {
+            head,
+            fields,
+            limits,
+            ..
+        } = self.content;
         // A request's own are not to be overwritten by what the service says of others.
-        let own = head.request.and_then(|(context, _)| context.slot(slot));
-        if let Some(own) = own {
-            return self.plain(step, own);
+        let is_own = |request: Request<'_>| request.context.id(slot).is_some();
+        if head.request.is_some_and(is_own) {
+            self.variable(step, Variable::Id(slot));
+            return;
         }
-        if let Some(value) = fields.slot(slot) {
-            if self.put_if_it_fits(step, |out| {
-                out.extend_from_slice(value.bytes);
-                value.cut
-            }) {
-                return;
-            }
+        let is_there = fields.slot(slot).is_some();
+        if is_there && self.variable(step, Variable::Slot(slot)) {
+            return;
         }
         match (slot, head.request) {
-            (Slot::Message, Some((context, ended))) => self.put(step, |out| {
-                access::message(out, context, ended, limits.max_line() / 8)
-            }),
+            (Slot::Message, Some(request)) => self.message(step, request),
             (Slot::Message, None) => self.plain(step, ""),
             (Slot::Module, _) => self.json(step, head.module),
             (Slot::Function, _) => {
@@ -144,57 +199,89 @@ impl Line<'_> {
             }
             (Slot::Line, _) => {
                 if let Some(line) = head.line {
-                    self.number(step, line);
+                    let mut digits = itoa::Buffer::new();
+                    self.json(step, digits.format(line).as_bytes());
                 }
             }
             _ => {}
         }
     }
 
+    fn message(&mut self, step: &Step, request: Request<'_>) {
+        let mut place = None;
+        let content = self.content;
+        let written = self.put(step, |out| {
+            place = access::message(out, request, content);
+            Some(false)
+        });
+        if let (Some(_), Some(place)) = (written, place) {
+            self.note(place, Variable::Place);
+        }
+    }
+
     /// A value that is JSON.
-    pub(crate) fn json(&mut self, step: &Step, json: &[u8]) {
+    fn json(&mut self, step: &Step, json: &[u8]) {
         self.put(step, |out| {
             out.extend_from_slice(json);
-            false
+            Some(false)
         });
     }
 
     /// A text that needs no escaping.
-    pub(crate) fn plain(&mut self, step: &Step, text: &str) {
+    fn plain(&mut self, step: &Step, text: &str) {
         self.put(step, |out| {
             quoted(out, text);
-            false
+            Some(false)
         });
     }
 
     /// A text, cut if it takes more than `room`.
-    pub(crate) fn text(&mut self, step: &Step, room: usize, text: &str) {
-        self.put(step, |out| escape::text(out, room, text));
+    fn text(&mut self, step: &Step, room: usize, text: &str) {
+        self.put(step, |out| Some(escape::text(out, room, text)));
     }
 
-    pub(crate) fn number(&mut self, step: &Step, number: impl itoa::Integer) {
-        let mut digits = itoa::Buffer::new();
-        self.json(step, digits.format(number).as_bytes());
+    /// What differs from line to line. Tells whether there is such a value, and it fits.
+    fn variable(&mut self, step: &Step, variable: Variable) -> bool {
+        let content = self.content;
+        let written = self.put(step, |out| content.variable(out, variable));
+        if let Some(range) = written.clone() {
+            self.note(range, variable);
+        }
+        written.is_some()
     }
 
-    /// A key, and what `value` writes if that fits. `value` tells whether it cut something.
-    pub(crate) fn put(&mut self, step: &Step, value: impl FnOnce(&mut Vec<u8>) -> bool) {
-        self.put_if_it_fits(step, value);
+    fn note(&mut self, range: Range<usize>, variable: Variable) {
+        if let Some(notes) = &mut self.notes {
+            notes.push(Note { range, variable });
+        }
     }
 
-    fn put_if_it_fits(&mut self, step: &Step, value: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+    /// A key, and what `value` writes if that fits: where the value is then. `value` tells whether it cut
+    /// something, and if there is nothing.
+    fn put(
+        &mut self,
+        step: &Step,
+        value: impl FnOnce(&mut Vec<u8>) -> Option<bool>,
+    ) -> Option<Range<usize>> {
         let before = self.mark();
         if self.first || step.object != self.open {
             self.begin(step);
         } else {
             step.bytes.write(self.out);
         }
-        self.cut |= value(self.out);
-        let fits = self.out.len() <= self.end;
-        if !fits {
+        let start = self.out.len();
+        let Some(cut) = value(self.out) else {
             self.go_back(before);
+            return None;
+        };
+        self.cut |= cut;
+        let end = self.out.len();
+        if end <= self.end {
+            return Some(start..end);
         }
-        fits
+        self.go_back(before);
+        self.cut = true;
+        None
     }
 
     /// Writes a key that is the first of its object.
@@ -212,24 +299,26 @@ impl Line<'_> {
         }
     }
 
-    #[cold]
     fn go_back(&mut self, mark: Mark) {
         self.out.truncate(mark.len);
         (self.open, self.first) = (mark.open, mark.first);
-        self.cut = true;
     }
 
     /// The program's own fields, all at once if they fit.
-    fn fields(&mut self, object: Object, fields: &Fields) {
-        let all = fields.all();
-        if all.bytes.is_empty() {
+    fn fields(&mut self, object: Object) {
+        let fields = self.content.fields;
+        let all = fields.all().bytes.len();
+        if all == 0 {
             return;
         }
         let before = self.mark();
         self.enter(object);
-        if self.out.len() + all.bytes.len() <= self.end {
-            self.member(all.bytes);
-            self.cut |= all.cut;
+        if self.out.len() + all <= self.end {
+            let (start, first) = (self.out.len(), self.first);
+            let variable = Variable::Fields { first };
+            self.cut |= self.content.variable(self.out, variable) == Some(true);
+            self.note(start..self.out.len(), variable);
+            self.first = false;
             return;
         }
         self.cut = true;
@@ -255,7 +344,7 @@ impl Line<'_> {
             self.first = false;
         }
         self.open = object;
-        if let Some(name) = self.schema.object(object) {
+        if let Some(name) = self.content.schema.object(object) {
             self.member(name);
             self.first = true;
         }
@@ -271,16 +360,17 @@ impl Line<'_> {
 
     fn finish(&mut self) {
         self.enter(Object::NONE);
-        if self.cut && !self.schema.truncated.is_empty() {
-            self.member(&self.schema.truncated);
+        let truncated = &self.content.schema.truncated;
+        if self.cut && !truncated.is_empty() {
+            self.member(truncated);
         }
         self.out.extend_from_slice(b"}\n");
     }
 }
 
 /// A text that needs no escaping.
-pub(crate) fn quoted(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn quoted(out: &mut Vec<u8>, text: impl AsRef<[u8]>) {
     out.push(b'"');
-    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(text.as_ref());
     out.push(b'"');
 }

@@ -1,6 +1,9 @@
 use std::cell::Cell;
 
-use crate::format::fields::Fields;
+use crate::format::{
+    fields::Fields,
+    stencil::{Note, Stencils},
+};
 
 /// Memory that a thread keeps from line to line.
 ///
@@ -10,6 +13,8 @@ use crate::format::fields::Fields;
 pub(crate) struct Scratch {
     pub(crate) line: Vec<u8>,
     pub(crate) fields: Fields,
+    pub(crate) notes: Vec<Note>,
+    pub(crate) stencils: Stencils,
 }
 
 thread_local! {

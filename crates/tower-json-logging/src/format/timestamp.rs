@@ -1,5 +1,7 @@
 use std::{cell::Cell, time::Duration};
 
+use super::number::digits;
+
 /// `0000-00-00T00:00:00.`
 type Second = [u8; 20];
 
@@ -57,16 +59,6 @@ const fn civil(days: u64) -> (u64, u64, u64) {
     };
     let year = era * 400 + year_of_era + if month <= 2 { 1 } else { 0 };
     (year, month, day)
-}
-
-/// The last `N` decimal digits of `number`.
-pub(crate) fn digits<const N: usize>(mut number: u64) -> [u8; N] {
-    let mut digits = [b'0'; N];
-    for digit in digits.iter_mut().rev() {
-        *digit += u8::try_from(number % 10).unwrap_or_default();
-        number /= 10;
-    }
-    digits
 }
 
 #[cfg(test)]

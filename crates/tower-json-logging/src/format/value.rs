@@ -11,6 +11,7 @@ use crate::{
         core::Core,
         escape::{self, Escaper},
         fields::Fields,
+        line::quoted,
         plan::{FieldPlan, Origin, Place, Plan},
     },
     redact::{REDACTED, redact_text},
@@ -65,7 +66,7 @@ impl Value<'_> {
         let write = |out: &mut Vec<u8>| {
             if secret {
                 // Not even formatted: what is secret is nowhere in memory twice.
-                quoted(out, REDACTED.as_bytes());
+                quoted(out, REDACTED);
                 false
             } else {
                 write(out, limits.max_value())
@@ -255,12 +256,6 @@ pub(crate) fn searched(out: &mut Vec<u8>, room: usize, text: fmt::Arguments<'_>)
     let _ = whole.write_fmt(text);
     let text = redact_text(&whole.0);
     escape::string(out, room, format_args!("{text}"))
-}
-
-fn quoted(out: &mut Vec<u8>, text: &[u8]) {
-    out.push(b'"');
-    out.extend_from_slice(text);
-    out.push(b'"');
 }
 
 struct Hex<'a>(&'a [u8]);

@@ -6,6 +6,9 @@
 #[non_exhaustive]
 pub enum Fact {
     /// When: RFC 3339, UTC, microseconds. A string.
+    ///
+    /// Of a request's line: when the request ended. In the ten milliseconds after the clock was set, or the
+    /// machine slept, it may be off by that.
     Timestamp,
     /// The level by name: [`LevelNames`](crate::LevelNames). A string.
     Level,

@@ -1,0 +1,490 @@
+//! Lines of requests that differ from an earlier one in a few places only.
+//!
+//! The first line of a kind is written step by step, and where its variables are is noted. What is around
+//! them is kept: a stencil, by which the next line of that kind is copied.
+
+use std::ops::Range;
+
+use crate::{
+    access::{self, Request},
+    format::{fields::Fields, line::Content},
+    schema::{Fact, Slot},
+};
+
+/// Something that differs from line to line of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Variable {
+    Timestamp,
+    /// Where the request went, in its message.
+    Place,
+    /// An id that the request itself has.
+    Id(Slot),
+    /// What a field of the program's own says.
+    Slot(Slot),
+    Fact(Fact),
+    /// The program's own fields; without the first comma if they are the first of their object.
+    Fields {
+        first: bool,
+    },
+}
+
+/// Where a variable is in a line.
+#[derive(Debug)]
+pub(crate) struct Note {
+    pub(crate) range: Range<usize>,
+    pub(crate) variable: Variable,
+}
+
+/// All that is the same of the lines that have the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Kind {
+    /// Which schema, limits and names: the number of a [`Core`](crate::format::core::Core).
+    core: u64,
+    bits: u64,
+}
+
+impl Kind {
+    /// None if the line would say that something is cut.
+    pub(crate) fn of(core: u64, request: Request<'_>, content: &Content<'_>) -> Option<Self> {
+        let fields = content.fields.kind()?;
+        let bits = access::kind(request) << Fields::KIND_BITS | fields;
+        Some(Self { core, bits })
+    }
+}
+
+/// A line without its variables.
+#[derive(Debug, Default)]
+pub(crate) struct Stencil {
+    kind: Kind,
+    parts: Vec<Part>,
+}
+
+/// Some text, which is copied as a block of one size (that takes no call, which would cost more than the
+/// copy), and what comes after it.
+#[derive(Debug)]
+struct Part {
+    block: [u8; Self::BLOCK],
+    len: usize,
+    then: Option<Variable>,
+}
+
+impl Part {
+    const BLOCK: usize = 64;
+
+    fn new(text: &[u8], then: Option<Variable>) -> Self {
+        let mut block = [0; Self::BLOCK];
+        for (to, from) in block.iter_mut().zip(text) {
+            *to = *from;
+        }
+        Self {
+            block,
+            len: text.len(),
+            then,
+        }
+    }
+}
+
+impl Stencil {
+    /// Writes a line into the empty `out`. Tells whether all of it is there and fits: else it is no line.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, content: &Content<'_>) -> bool {
+        let mut place = None;
+        for part in &self.parts {
+            let end = out.len() + part.len;
+            out.extend_from_slice(&part.block);
+            out.truncate(end);
+            match (part.then, &place) {
+                (None, _) => {}
+                (Some(Variable::Place), _) => {
+                    let is_whole = access::place(out, content) == Some(false);
+                    place = is_whole.then_some(end..out.len());
+                }
+                // The place is the route, and escaped already.
+                (Some(Variable::Fact(Fact::Route)), Some(place)) => {
+                    out.push(b'"');
+                    out.extend_from_within(place.clone());
+                    out.push(b'"');
+                }
+                (Some(variable), _) => {
+                    if content.variable(out, variable) != Some(false) {
+                        return false;
+                    }
+                }
+            }
+        }
+        out.len() <= content.end()
+    }
+
+    /// Takes over a line that was written.
+    fn cut(&mut self, kind: Kind, line: &[u8], notes: &[Note]) {
+        self.kind = kind;
+        self.parts.clear();
+        let mut start = 0;
+        for Note { range, variable } in notes {
+            self.push(line.get(start..range.start), Some(*variable));
+            start = range.end;
+        }
+        self.push(line.get(start..), None);
+    }
+
+    fn push(&mut self, text: Option<&[u8]>, then: Option<Variable>) {
+        let mut text = text.unwrap_or_default();
+        while let Some((block, rest)) = text.split_first_chunk::<{ Part::BLOCK }>() {
+            self.parts.push(Part::new(block, None));
+            text = rest;
+        }
+        self.parts.push(Part::new(text, then));
+    }
+}
+
+/// Those that a thread has used.
+#[derive(Debug, Default)]
+pub(crate) struct Stencils(Vec<Stencil>);
+
+impl Stencils {
+    /// A power of two.
+    const PLACES: usize = 64;
+    /// How many neighbours are tried.
+    const TRIES: usize = 4;
+
+    pub(crate) fn get(&self, kind: Kind) -> Option<&Stencil> {
+        places(kind)
+            .filter_map(|place| self.0.get(place))
+            .find(|stencil| stencil.kind == kind)
+    }
+
+    /// Keeps a line that was written, in place of one of another kind if there are many.
+    #[cold]
+    pub(crate) fn keep(&mut self, kind: Kind, line: &[u8], notes: &[Note]) {
+        if self.0.is_empty() {
+            self.0.resize_with(Self::PLACES, Stencil::default);
+        }
+        let is_free = |place: &usize| {
+            let stencil = self.0.get(*place);
+            stencil.is_some_and(|stencil| stencil.parts.is_empty())
+        };
+        let place = places(kind).find(is_free).or_else(|| places(kind).next());
+        if let Some(stencil) = place.and_then(|place| self.0.get_mut(place)) {
+            stencil.cut(kind, line, notes);
+        }
+    }
+}
+
+/// Where a stencil may be.
+fn places(kind: Kind) -> impl Iterator<Item = usize> {
+    let hash = (kind.bits ^ kind.core.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let first = usize::try_from(hash >> 32).unwrap_or_default();
+    (first..first + Stencils::TRIES).map(|place| place % Stencils::PLACES)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::{HeaderName, HeaderValue, Method, Version, uri::Scheme};
+    use proptest::prelude::*;
+    use tower_observe::{Clock, Ending, grpc::Code};
+    use tracing_core::Level;
+
+    use super::*;
+    use crate::{
+        Fields as Style, Schema,
+        access::{Ended, Route, Text},
+        context::RequestContext,
+        format::{
+            Limits,
+            line::{self, Head},
+        },
+        request_id::RequestId,
+        schema::Compiled,
+        trace_context::TraceContext,
+    };
+
+    /// What lines of one kind have in common, and which facts there are.
+    #[derive(Clone, Debug)]
+    struct Common {
+        method: Method,
+        version: Version,
+        status: u16,
+        ending: Ending,
+        level: Level,
+        scheme: Option<Scheme>,
+        grpc: Option<Code>,
+        there: [bool; 14],
+    }
+
+    fn common() -> impl Strategy<Value = Common> {
+        let method = prop::sample::select(vec![Method::GET, Method::POST, Method::PATCH]);
+        let versions = vec![Version::HTTP_11, Version::HTTP_2];
+        let scheme = prop::sample::select(vec![Scheme::HTTP, Scheme::HTTPS]);
+        (
+            prop_oneof![method, Just("BREW".parse().unwrap())],
+            prop::sample::select(versions),
+            prop::sample::select(vec![200, 204, 404, 499, 500, 503]),
+            prop::sample::select(Ending::ALL.to_vec()),
+            prop::sample::select(vec![Level::INFO, Level::ERROR]),
+            prop::option::of(scheme),
+            prop::option::of(prop::sample::select(Code::ALL.to_vec())),
+            prop::array::uniform14(any::<bool>()),
+        )
+            .prop_map(
+                |(method, version, status, ending, level, scheme, grpc, there)| Common {
+                    method,
+                    version,
+                    status,
+                    ending,
+                    level,
+                    scheme,
+                    grpc,
+                    there,
+                },
+            )
+    }
+
+    /// As `one`, but for one thing that is as in `other`.
+    fn mixed(one: &Common, other: &Common, which: usize) -> Common {
+        let mut mixed = one.clone();
+        match which {
+            0 => mixed.method = other.method.clone(),
+            1 => mixed.version = other.version,
+            2 => mixed.status = other.status,
+            3 => mixed.ending = other.ending,
+            4 => mixed.level = other.level,
+            5 => mixed.scheme.clone_from(&other.scheme),
+            6 => mixed.grpc = other.grpc,
+            there => mixed.there[there - 7] ^= true,
+        }
+        mixed
+    }
+
+    /// What differs between them.
+    #[derive(Clone, Debug)]
+    struct Own {
+        text: String,
+        number: u64,
+        time: Duration,
+    }
+
+    fn own() -> impl Strategy<Value = Own> {
+        let text = prop_oneof![".{0,20}", "[a-z/]{0,300}", "[a-z\"\\\\]{0,90}"];
+        (text, any::<u64>(), 0..u64::MAX / 4).prop_map(|(text, number, nanos)| Own {
+            text,
+            number,
+            time: Duration::from_nanos(nanos),
+        })
+    }
+
+    struct Made {
+        context: RequestContext,
+        ended: Ended,
+        fields: Fields,
+        time: Duration,
+    }
+
+    fn made(common: &Common, own: &Own, schema: &Compiled, limits: &Limits) -> Made {
+        let [
+            trace,
+            route,
+            path,
+            query,
+            bytes_in,
+            client_ip,
+            user_agent,
+            request_headers,
+            response_headers,
+            time_to_head,
+            sample_rate,
+            is_failure,
+            scan_id,
+            has_field,
+        ] = common.there;
+        let bytes: String = own.text.escape_default().collect();
+        let header = || HeaderValue::from_str(&bytes).unwrap();
+        let headers = || vec![(HeaderName::from_static("x-scan"), header())];
+        let trace = trace.then(|| {
+            let value = format!("00-{:032x}-{:016x}-01", own.number | 1, own.number | 1);
+            let headers = [("traceparent", value)].into_iter().map(|(name, value)| {
+                let name = HeaderName::from_static(name);
+                (name, value.parse::<HeaderValue>().unwrap())
+            });
+            TraceContext::of(&headers.collect()).unwrap()
+        });
+        let context = RequestContext::new(RequestId::make(), trace, |facts| {
+            facts.method = common.method.clone();
+            facts.version = common.version;
+            facts.scheme.clone_from(&common.scheme);
+            facts.route = route.then(|| Route::Text(own.text.clone()));
+            facts.path = path.then(|| Text::Edited(own.text.clone()));
+            facts.query = query.then(|| Text::Edited(own.text.clone()));
+            facts.bytes_in = bytes_in.then_some(own.number);
+            facts.client_ip = client_ip.then(|| u128::from(own.number).to_be_bytes().into());
+            facts.user_agent = user_agent.then(header);
+            facts.request_headers = request_headers.then(headers).unwrap_or_default();
+            true
+        });
+        if response_headers {
+            context.set_response_headers(headers());
+        }
+        let mut fields = Fields::new();
+        let written = |out: &mut Vec<u8>| crate::format::escape::text(out, 1024, &own.text);
+        if scan_id {
+            fields.put_slot(Slot::ScanId, written);
+        }
+        if has_field {
+            fields.put_new(&schema.field_key("tenant", ""), limits, written);
+        }
+        Made {
+            context,
+            ended: Ended {
+                at: Clock::system().now(),
+                level: common.level,
+                ending: common.ending,
+                status: common.status,
+                is_failure,
+                grpc: common.grpc,
+                duration: own.time,
+                time_to_head: time_to_head.then_some(own.time / 3),
+                bytes: own.number,
+                sample_rate: sample_rate.then_some(0.25),
+            },
+            fields,
+            time: own.time,
+        }
+    }
+
+    impl Made {
+        fn with<R>(
+            &self,
+            schema: &Compiled,
+            limits: &Limits,
+            f: impl FnOnce(Request<'_>, &Content<'_>) -> R,
+        ) -> R {
+            let request = Request {
+                context: &self.context,
+                facts: self.context.facts().unwrap(),
+                ended: &self.ended,
+            };
+            let head = Head {
+                since_epoch: self.time,
+                level: self.ended.level,
+                module: b"\"http.access\"",
+                function: Some("request"),
+                file: None,
+                line: None,
+                request: Some(request),
+            };
+            let content = Content {
+                head,
+                fields: &self.fields,
+                schema,
+                limits,
+            };
+            f(request, &content)
+        }
+    }
+
+    fn schema() -> impl Strategy<Value = Schema> {
+        let fields_alone = Schema::seed().within("fields").fields(Style::Flat);
+        prop::sample::select(vec![
+            Schema::seed(),
+            Schema::ecs("scans"),
+            Schema::open_telemetry("scans"),
+            fields_alone,
+            Schema::empty().key(Fact::BytesOut, "n").fields(Style::Flat),
+        ])
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 1024, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_line_by_a_stencil_is_the_one_that_is_written_step_by_step(
+            schema in schema(),
+            most in prop::sample::select(vec![512, 1500, 16_000]),
+            commons in prop::array::uniform2(common()),
+            which in 0..21_usize,
+            owns in prop::array::uniform3(own()),
+        ) {
+            let (schema, limits) = (Compiled::new(&schema), Limits::new().line(most));
+            let [one, other] = &commons;
+            let mixed = &mixed(one, other, which);
+            let [a, b, c] = &owns;
+            let requests = [(one, a), (one, b), (mixed, c)];
+            let requests = requests.map(|(common, own)| made(common, own, &schema, &limits));
+            for one in &requests {
+                let mut stencil = Stencil::default();
+                let mut line = Vec::new();
+                let kind = one.with(&schema, &limits, |request, content| {
+                    let mut notes = Vec::new();
+                    let is_whole = line::write(&mut line, content, Some(&mut notes));
+                    let kind = Kind::of(1, request, content).filter(|_| is_whole)?;
+                    stencil.cut(kind, &line, &notes);
+                    Some(kind)
+                });
+                for two in &requests {
+                    two.with(&schema, &limits, |request, content| {
+                        if kind.is_none() || Kind::of(1, request, content) != kind {
+                            return;
+                        }
+                        let (mut by_steps, mut by_stencil) = (Vec::new(), Vec::new());
+                        let is_whole = line::write(&mut by_steps, content, None);
+                        if stencil.write(&mut by_stencil, content) {
+                            let text = |line| String::from_utf8(line).unwrap();
+                            assert_eq!(text(by_stencil), text(by_steps));
+                        } else {
+                            assert!(!is_whole || by_steps.len() > content.end());
+                        }
+                    });
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn requests_that_differ_in_their_values_are_of_one_kind() {
+        let (schema, limits) = (Compiled::new(&Schema::seed()), Limits::new());
+        let common = Common {
+            method: Method::GET,
+            version: Version::HTTP_11,
+            status: 200,
+            ending: Ending::Complete,
+            level: Level::INFO,
+            scheme: None,
+            grpc: None,
+            there: [true; 14],
+        };
+        let own = |text: &str, number| Own {
+            text: text.to_owned(),
+            number,
+            time: Duration::from_nanos(number),
+        };
+        let [one, two] = [own("/scans/{id}", 7), own("/a\"b", 1 << 40)]
+            .map(|own| made(&common, &own, &schema, &limits));
+        let mut stencils = Stencils::default();
+        let kind = one.with(&schema, &limits, |request, content| {
+            let (mut line, mut notes) = (Vec::new(), Vec::new());
+            assert!(line::write(&mut line, content, Some(&mut notes)));
+            let kind = Kind::of(1, request, content).unwrap();
+            stencils.keep(kind, &line, &notes);
+            kind
+        });
+        two.with(&schema, &limits, |request, content| {
+            assert_eq!(Kind::of(1, request, content), Some(kind));
+            assert_ne!(Kind::of(2, request, content), Some(kind));
+            let mut line = Vec::new();
+            assert!(stencils.get(kind).unwrap().write(&mut line, content));
+        });
+    }
+
+    #[test]
+    fn many_kinds_take_no_more_places() {
+        let mut stencils = Stencils::default();
+        let kind = |bits| Kind { core: 1, bits };
+        for bits in 0..10_000 {
+            stencils.keep(kind(bits), b"{}\n", &[]);
+            assert!(stencils.get(kind(bits)).is_some());
+        }
+        assert_eq!(stencils.0.len(), Stencils::PLACES);
+        let kept = (0..10_000).filter(|bits| stencils.get(kind(*bits)).is_some());
+        assert!(kept.count() <= Stencils::PLACES);
+    }
+}
