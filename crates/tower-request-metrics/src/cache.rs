@@ -14,11 +14,7 @@ use metrics::SharedString;
 use rapidhash::fast::RandomState;
 
 use crate::{
-    config::Config,
-    names::OTHER,
-    recorder::RecorderId,
-    route::RouteTable,
-    row::{Place, Row},
+    config::Config, names::OTHER, recorder::RecorderId, route::RouteTable, row::Row, slot::Place,
 };
 
 /// The handles of one recorder. Another recorder gets a cache of its own.

@@ -24,7 +24,8 @@ use crate::{
     preset::GrpcNames,
     recorder::Target,
     route::RouteTable,
-    row::{Handle, Row},
+    row::Row,
+    slot::Handle,
 };
 
 pub(crate) type Skip = Arc<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>;

@@ -150,6 +150,7 @@ mod request_body;
 mod route;
 mod route_tag;
 mod row;
+mod slot;
 
 pub use self::{
     builder::{ClientGone, Protocol, RequestMetricsBuilder, StatusLabel},

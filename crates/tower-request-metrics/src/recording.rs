@@ -17,7 +17,8 @@ use crate::{
     observer::Shared,
     request_body::Counter,
     route,
-    row::{At, Handle, Raised, Row, Start},
+    row::{Row, Start},
+    slot::{At, Raised},
 };
 
 /// One request being recorded. Made by [`RequestMetrics`](crate::RequestMetrics).
@@ -31,12 +32,12 @@ pub struct Recording {
     key: Key,
     started: Age,
     start: Start,
+    /// What raised the gauge of active requests, or that of calls in flight.
+    active: Raised,
     rare: Option<Box<Rare>>,
     call: Call,
     /// Whether only the head of the response is sent.
     is_head: bool,
-    /// Whether the gauge of active requests was raised by the first handle of its slot.
-    active: bool,
     /// What the head alone said of the class.
     class: Option<Class>,
     code: Option<Code>,
@@ -53,8 +54,6 @@ enum Call {
 struct Rare {
     /// The row on which the gauge of active requests was raised, if the route was not known then.
     active_row: Option<Arc<Row>>,
-    /// What else raised the gauge of active requests.
-    active: Option<Arc<Handle>>,
     /// The gauge of active streams, if this is one.
     stream: Option<Raised>,
     /// The gRPC method, as long as only the client says that there is one.
@@ -73,10 +72,10 @@ impl Recording {
             key: Key::EMPTY,
             started: Age::START,
             start: Start::ELSEWHERE,
+            active: Raised::ByFirst,
             rare: None,
             call: Call::Http(UNDECLARED),
             is_head: false,
-            active: false,
             class: None,
             code: None,
         }
@@ -96,7 +95,7 @@ impl Recording {
         } else {
             UNDECLARED
         };
-        let (start, raised) = row.start(key, now);
+        let (start, active) = row.start(key, now);
         let mut recording = Self {
             row: Some(Arc::clone(row)),
             home,
@@ -105,9 +104,9 @@ impl Recording {
             key,
             started: now,
             start,
+            active,
             ..Self::none()
         };
-        recording.raised(raised);
         if config.counts_bodies {
             recording.rare().counter = Some(count_body(false, request));
         }
@@ -143,26 +142,6 @@ impl Recording {
 
     fn rare(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
-    }
-
-    fn raised(&mut self, raised: Raised) {
-        match raised {
-            Raised::Not => {}
-            Raised::ByFirst => self.active = true,
-            Raised::By(handle) => self.rare().active = Some(handle),
-        }
-    }
-
-    /// Lowers the gauge of active requests, or that of calls in flight.
-    #[inline]
-    fn lower(&self, row: &Row, instrument: Instrument) {
-        if self.active && instrument == Instrument::Active {
-            row.lower_active(self.start, self.key);
-        } else if self.active {
-            row.lower(instrument, self.key);
-        } else if let Some(handle) = self.rare.as_ref().and_then(|rare| rare.active.as_ref()) {
-            handle.lower();
-        }
     }
 
     fn counter(&self) -> Option<&Arc<Counter>> {
@@ -291,7 +270,10 @@ impl Recording {
         let active_row = rare
             .and_then(|rare| rare.active_row.as_ref())
             .unwrap_or(row);
-        self.lower(active_row, Instrument::Active);
+        match &self.active {
+            Raised::ByFirst => active_row.lower_active(self.start, self.key),
+            Raised::By(handles) => handles.lower(Instrument::Active),
+        }
         let mut key = self.key;
         if config.classifies {
             let class = config.classify.classify(self.class, end);
@@ -330,9 +312,8 @@ impl Recording {
         at.add(Instrument::Requests, now, 1);
         if let Some(stream) = rare.and_then(|rare| rare.stream.as_ref()) {
             match stream {
-                Raised::Not => {}
                 Raised::ByFirst => row.lower(Instrument::ActiveStreams, self.key),
-                Raised::By(handle) => handle.lower(),
+                Raised::By(handles) => handles.lower(Instrument::ActiveStreams),
             }
             row.record(Instrument::StreamDuration, key, now, seconds);
         } else if !(upgraded && config.splits_streams) {
@@ -347,7 +328,7 @@ impl Recording {
 
     fn rpc_started(&mut self, row: &Arc<Row>, now: Age) {
         row.add(Instrument::RpcStarted, self.key, now, 1);
-        self.raised(row.raise(Instrument::RpcInFlight, self.key, now));
+        self.active = row.raise(Instrument::RpcInFlight, self.key, now);
         if let Some(counter) = self.counter() {
             counter.own(row, self.key, now);
         }
@@ -375,14 +356,14 @@ impl Recording {
     fn rpc_end(&self, row: &Arc<Row>, end: &End<'_>, sent: &Messages) {
         let config = row.config();
         let now = self.started.after(end.duration());
-        self.lower(row, Instrument::RpcInFlight);
-        if self
-            .rare
-            .as_ref()
-            .is_some_and(|rare| rare.unknown.is_some())
-        {
+        let rare = self.rare.as_ref();
+        match &self.active {
             // It ended before it was known which method it was, if any.
-            row.add(Instrument::RpcStarted, self.key, now, 1);
+            _ if rare.is_some_and(|rare| rare.unknown.is_some()) => {
+                row.add(Instrument::RpcStarted, self.key, now, 1);
+            }
+            Raised::ByFirst => row.lower(Instrument::RpcInFlight, self.key),
+            Raised::By(handles) => handles.lower(Instrument::RpcInFlight),
         }
         let web = sent.web_trailers();
         let end = &match &web {

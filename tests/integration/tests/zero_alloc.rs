@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{Router, routing::get};
@@ -29,7 +30,7 @@ use tonic::transport::{Endpoint, Server};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tower::{BoxError, Layer, Service, service_fn, util::MapRequest};
 use tower_http::metrics::InFlightRequestsLayer;
-use tower_observe::{End, Exchange, Observe, ObserveLayer, RequestHead, ResponseHead};
+use tower_observe::{End, Exchange, ManualClock, Observe, ObserveLayer, RequestHead, ResponseHead};
 use tower_request_metrics::{
     Instrument, Label, Names, Protocol, RequestMetrics, RequestMetricsBuilder, RequestMetricsLayer,
     Route, RouteTable,
@@ -391,6 +392,32 @@ fn unmatched_paths_unknown_methods_and_routes_over_the_budget_allocate_nothing()
     let bare = by_hand(service_fn(answer), request);
     assert_eq!(by_hand(layer.layer(service_fn(answer)), request), bare);
     assert_eq!(counts(), (200, 400));
+}
+
+#[test]
+fn what_was_idle_for_long_is_registered_once_and_then_metered_without_allocating() {
+    let clock = ManualClock::new();
+    let (layer, counts) = metered(|builder| builder);
+    let mut service = layer.clock(clock.clock()).layer(service_fn(answer));
+    let mut run = || {
+        let response = ready(&mut service.call(Request::new(()))).unwrap();
+        read(&mut response.into_body()).unwrap();
+        drop(service.call(Request::new(())));
+    };
+    run();
+    for _ in 0..3 {
+        clock.advance(Duration::from_secs(60));
+        let first = count(&mut run).allocations;
+        assert!(first > 0, "it is registered again");
+        // Nor when it is noted that it is still in use.
+        for _ in 0..3 {
+            clock.advance(Duration::from_secs(2));
+            let later = count(|| (0..REQUESTS).for_each(|_| run()));
+            assert_eq!(later, Allocations::default());
+        }
+    }
+    let requests = 2 * (1 + 3 * (1 + 3 * REQUESTS as u64));
+    assert_eq!(counts(), (requests, requests + requests / 2));
 }
 
 #[test]

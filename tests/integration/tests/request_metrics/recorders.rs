@@ -346,6 +346,31 @@ fn what_is_recorded_after_the_series_was_forgotten_is_not_lost() {
 }
 
 #[test]
+fn a_series_that_is_idle_alone_is_registered_again_and_the_others_go_on() {
+    let (recorder, clock, layer) = forgetful();
+    let mut service = layer.layer(service_fn(|request: Request<()>| {
+        let response = http::Response::builder().header("content-type", &request.uri().path()[1..]);
+        let body = test_support::body::ScriptBody::of(["data: 1\n\n"]);
+        std::future::ready(Ok::<_, std::convert::Infallible>(
+            response.body(body).unwrap(),
+        ))
+    }));
+    let mut send =
+        |content_type| finish(&mut service, Request::get(content_type).body(()).unwrap());
+    for round in 1..=3 {
+        send("/text/html");
+        // Has no duration, but all else that a page has.
+        for _ in 0..2 {
+            clock.advance(IDLE * 2 / 3);
+            send("/text/event-stream");
+        }
+        assert_eq!(recorder.total("api_requests_total"), round * 3);
+        assert_eq!(recorder.total("api_response_size_bytes"), round * 3);
+        assert_eq!(recorder.total("api_request_duration_seconds"), round);
+    }
+}
+
+#[test]
 fn a_gauge_that_is_forgotten_while_it_is_up_never_falls_below_zero() {
     let (recorder, clock, layer) = forgetful();
     let mut service = layer.layer(service_fn(behave));

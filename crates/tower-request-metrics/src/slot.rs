@@ -1,0 +1,341 @@
+//! Handles of series, found again without an allocation and without a lock.
+
+use std::{
+    ops::Deref,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::{ArcSwap, Guard};
+use metrics::{Counter, Gauge, Histogram};
+
+use crate::{
+    age::Age,
+    instrument::{Instrument, Moment},
+    key::Key,
+    row::Row,
+};
+
+/// Where something can be put, once.
+pub(crate) type Place<T> = OnceLock<Box<T>>;
+
+/// The handles of the instruments of one [`Moment`], for one key, and the next slot in the same place. What
+/// is recorded together is found at once, and lies together: with many routes, every line of memory that a
+/// request touches is one more that is in no cache. The slots of a row are bounded, as each of their labels
+/// is.
+#[repr(C)]
+pub(crate) struct Slot {
+    pub(crate) key: Key,
+    pub(crate) moment: Moment,
+    first: Handles,
+    /// What requests that start with this end with, by status.
+    pub(crate) ends: [Place<Self>; ENDS],
+    pub(crate) next: Place<Self>,
+    /// What stands in for `first`, if a series was ever unused for so long that the recorder may have
+    /// forgotten it.
+    renewed: OnceLock<ArcSwap<Handles>>,
+}
+
+pub(crate) const ENDS: usize = 4;
+
+/// The handles of a slot's series, each there once it is used.
+#[derive(Default)]
+#[repr(C)]
+pub(crate) struct Handles {
+    /// Until when those that most requests need can be used as they are.
+    fresh_until: AtomicU64,
+    series: [OnceLock<Handle>; Moment::CELLS],
+    /// When each was last used, in nanoseconds of [`Age`], give or take a second.
+    used: [AtomicU64; Moment::CELLS],
+}
+
+/// A handle of one of the three kinds.
+#[derive(Clone)]
+pub(crate) enum Handle {
+    Counter(Counter),
+    Gauge(Gauge),
+    Histogram(Histogram),
+}
+
+/// Which handles raised a gauge. The same must lower it: by others it could fall below zero.
+pub(crate) enum Raised {
+    /// The first of the slot.
+    ByFirst,
+    By(Arc<Handles>),
+}
+
+/// The slot of a key, in a row.
+#[derive(Clone, Copy)]
+pub(crate) struct At<'a> {
+    pub(crate) row: &'a Row,
+    pub(crate) slot: &'a Slot,
+}
+
+/// The handles of the moment.
+enum Current<'a> {
+    First(&'a Handles),
+    Later(Guard<Arc<Handles>>),
+}
+
+impl Slot {
+    #[cold]
+    pub(crate) fn new(moment: Moment, key: Key) -> Self {
+        Self {
+            key,
+            moment,
+            first: Handles::default(),
+            ends: [const { OnceLock::new() }; ENDS],
+            next: OnceLock::new(),
+            renewed: OnceLock::new(),
+        }
+    }
+}
+
+impl<'a> At<'a> {
+    /// Counts up.
+    #[inline]
+    pub(crate) fn add(self, instrument: Instrument, now: Age, by: u64) {
+        self.using(instrument, now).add(instrument, by);
+    }
+
+    /// Records one value in a histogram.
+    #[inline]
+    pub(crate) fn record(self, instrument: Instrument, now: Age, value: f64) {
+        self.using(instrument, now).record(instrument, value);
+    }
+
+    /// Raises a gauge.
+    #[inline]
+    pub(crate) fn raise(self, instrument: Instrument, now: Age) -> Raised {
+        self.using(instrument, now).raise(instrument)
+    }
+
+    /// Lowers a gauge that the first handles raised.
+    #[inline]
+    pub(crate) fn lower(self, instrument: Instrument) {
+        self.slot.first.lower(instrument);
+    }
+
+    /// Raises the gauge of active requests.
+    #[inline]
+    pub(crate) fn started(self, now: Age) -> Raised {
+        let first = &self.slot.first;
+        if first.are_fresh(now) {
+            first.up(Instrument::Active);
+            return Raised::ByFirst;
+        }
+        self.fresh(&[Instrument::Active], now)
+            .raise(Instrument::Active)
+    }
+
+    /// Counts a request that ended, its duration and its size: what most requests record.
+    #[inline]
+    pub(crate) fn ended(self, now: Age, seconds: f64, bytes: f64) {
+        const USUAL: [Instrument; 3] = [
+            Instrument::Requests,
+            Instrument::Duration,
+            Instrument::ResponseSize,
+        ];
+        let first = &self.slot.first;
+        if first.are_fresh(now) {
+            first.ended(seconds, bytes);
+        } else {
+            self.fresh(&USUAL, now).ended(seconds, bytes);
+        }
+    }
+
+    #[inline]
+    fn current(self) -> Current<'a> {
+        match self.slot.renewed.get() {
+            None => Current::First(&self.slot.first),
+            Some(renewed) => Current::Later(renewed.load()),
+        }
+    }
+
+    /// The handles, that of this instrument among them if it is recorded at all.
+    #[inline]
+    fn using(self, instrument: Instrument, now: Age) -> Current<'a> {
+        let handles = self.current();
+        // Written at most once a second: a line that is only read stays in every core's cache.
+        let noted = handles
+            .used(instrument)
+            .is_some_and(|used| now.0.saturating_sub(used.0) <= self.row.config().touch_after.0);
+        if noted {
+            handles
+        } else {
+            self.used(handles, instrument, now)
+        }
+    }
+
+    /// The handles, those of these instruments among them. For a while they need not be asked for one by one.
+    #[inline(never)]
+    fn fresh(self, usual: &[Instrument], now: Age) -> Current<'a> {
+        let mut handles = self.current();
+        if !handles.are_fresh(now) {
+            for instrument in usual {
+                handles = self.used(handles, *instrument, now);
+            }
+            let until = now.0.saturating_add(self.row.config().touch_after.0);
+            handles.fresh_until.store(until, Ordering::Relaxed);
+        }
+        handles
+    }
+
+    /// Notes that the instrument is used now. Its series is registered, if it is not or not any more.
+    #[cold]
+    fn used(self, handles: Current<'a>, instrument: Instrument, now: Age) -> Current<'a> {
+        let config = self.row.config();
+        let idle = handles
+            .used(instrument)
+            .map(|used| now.0.saturating_sub(used.0));
+        // A request may end where another recorder is the facade's than where it started.
+        let is_own = || config.target.id() == self.row.recorder();
+        match idle {
+            Some(idle) if idle > config.max_idle.0 && is_own() => return self.renew(&handles, now),
+            Some(_) => handles.note(instrument, now),
+            None => {
+                let Some(handle) = self.register(instrument) else {
+                    return handles;
+                };
+                if !is_own() {
+                    // Its handle is none of ours to keep.
+                    let others = handles.copied();
+                    others.put(instrument, handle, now);
+                    return Current::Later(Guard::from_inner(Arc::new(others)));
+                }
+                // Also if another thread was faster: its handle is one of the same series.
+                handles.put(instrument, handle, now);
+            }
+        }
+        handles
+    }
+
+    /// Registers all again that were. Several threads may: their handles are of the same series.
+    fn renew(self, before: &Handles, now: Age) -> Current<'a> {
+        let handles = Handles::default();
+        for instrument in Instrument::ALL {
+            if instrument.moment() == self.slot.moment && before.get(instrument).is_some() {
+                if let Some(handle) = self.register(instrument) {
+                    handles.put(instrument, handle, now);
+                }
+            }
+        }
+        let handles = Arc::new(handles);
+        let renewed = &self.slot.renewed;
+        renewed
+            .get_or_init(|| ArcSwap::new(Arc::clone(&handles)))
+            .store(Arc::clone(&handles));
+        Current::Later(Guard::from_inner(handles))
+    }
+
+    /// A handle of the series, if the instrument is recorded at all.
+    fn register(self, instrument: Instrument) -> Option<Handle> {
+        let config = self.row.config();
+        let series = config.series(instrument)?;
+        let key = self.slot.key.masked(series.mask);
+        Some(config.register(instrument, series, self.row, key))
+    }
+}
+
+impl Handles {
+    #[inline]
+    fn get(&self, instrument: Instrument) -> Option<&Handle> {
+        self.series.get(instrument.cell())?.get()
+    }
+
+    #[inline]
+    fn add(&self, instrument: Instrument, by: u64) {
+        if let Some(Handle::Counter(counter)) = self.get(instrument) {
+            counter.increment(by);
+        }
+    }
+
+    #[inline]
+    fn record(&self, instrument: Instrument, value: f64) {
+        if let Some(Handle::Histogram(histogram)) = self.get(instrument) {
+            histogram.record(value);
+        }
+    }
+
+    #[inline]
+    fn up(&self, instrument: Instrument) {
+        if let Some(Handle::Gauge(gauge)) = self.get(instrument) {
+            gauge.increment(1.0);
+        }
+    }
+
+    /// Lowers a gauge that these raised.
+    #[inline]
+    pub(crate) fn lower(&self, instrument: Instrument) {
+        if let Some(Handle::Gauge(gauge)) = self.get(instrument) {
+            gauge.decrement(1.0);
+        }
+    }
+
+    #[inline]
+    fn ended(&self, seconds: f64, bytes: f64) {
+        self.add(Instrument::Requests, 1);
+        self.record(Instrument::Duration, seconds);
+        self.record(Instrument::ResponseSize, bytes);
+    }
+
+    /// Whether those that most requests need were used so lately that nothing is to be noted or renewed.
+    #[inline]
+    fn are_fresh(&self, now: Age) -> bool {
+        now < Age(self.fresh_until.load(Ordering::Relaxed))
+    }
+
+    /// When it was last used, if ever.
+    #[inline]
+    fn used(&self, instrument: Instrument) -> Option<Age> {
+        self.get(instrument)?;
+        let used = self.used.get(instrument.cell())?;
+        Some(Age(used.load(Ordering::Relaxed)))
+    }
+
+    fn note(&self, instrument: Instrument, now: Age) {
+        if let Some(used) = self.used.get(instrument.cell()) {
+            used.fetch_max(now.0, Ordering::Relaxed);
+        }
+    }
+
+    fn put(&self, instrument: Instrument, handle: Handle, now: Age) {
+        // Before the handle, so that whoever finds that finds when it was used.
+        self.note(instrument, now);
+        if let Some(series) = self.series.get(instrument.cell()) {
+            series.get_or_init(|| handle);
+        }
+    }
+
+    fn copied(&self) -> Self {
+        Self {
+            series: self.series.clone(),
+            ..Self::default()
+        }
+    }
+}
+
+impl Current<'_> {
+    #[inline]
+    fn raise(self, instrument: Instrument) -> Raised {
+        self.up(instrument);
+        match self {
+            Self::First(_) => Raised::ByFirst,
+            Self::Later(handles) => Raised::By(Guard::into_inner(handles)),
+        }
+    }
+}
+
+impl Deref for Current<'_> {
+    type Target = Handles;
+
+    #[inline]
+    fn deref(&self) -> &Handles {
+        match self {
+            Self::First(handles) => handles,
+            Self::Later(handles) => handles,
+        }
+    }
+}
