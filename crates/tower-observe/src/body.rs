@@ -52,23 +52,10 @@ impl<B: Body, X: Exchange> Body for ResponseBody<B, X> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
-        let Some(mut inner) = this.inner.as_pin_mut() else {
-            return Poll::Ready(None);
-        };
-        let polled = this.tracker.run(|| inner.as_mut().poll_frame(cx));
-        match &polled {
-            Poll::Pending => {}
-            Poll::Ready(None) => this.tracker.completed(None),
-            Poll::Ready(Some(Err(_))) => this.tracker.body_failed(),
-            Poll::Ready(Some(Ok(frame))) => {
-                if let Some(data) = frame.data_ref() {
-                    this.tracker.data(data, inner.is_end_stream());
-                } else if let Some(trailers) = frame.trailers_ref() {
-                    this.tracker.completed(Some(trailers));
-                }
-            }
+        match this.inner.as_pin_mut() {
+            Some(inner) => this.tracker.poll_frame(inner, cx),
+            None => Poll::Ready(None),
         }
-        polled
     }
 
     fn is_end_stream(&self) -> bool {

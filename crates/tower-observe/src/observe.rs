@@ -82,7 +82,8 @@ pub trait Exchange {
     }
 
     /// Wraps every `call` and `poll` of the inner service, every poll of its body, the destruction of
-    /// an inner future or body before the exchange's end, and the delivery of [`end`](Self::end).
+    /// an inner future or body before the exchange's end, and the delivery of [`end`](Self::end). What a
+    /// poll of the body ends is told in the scope of that poll, unless [`data`](Self::data) comes first.
     ///
     /// An observer that has something to enter (a `tracing` span) does so around `f`, and must call
     /// `f` exactly once. The exchanges of a tuple nest, the first outermost.

@@ -1,11 +1,13 @@
 use std::{
     mem,
+    pin::Pin,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-use bytes::Buf;
+use bytes::Buf as _;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header::CONTENT_LENGTH};
-use http_body::Body;
+use http_body::{Body, Frame};
 
 use crate::{Clock, End, Ending, Exchange, Observe, RequestHead, ResponseHead};
 
@@ -18,6 +20,11 @@ pub(crate) struct Tracker<X: Exchange> {
 
 struct Live<X> {
     exchange: X,
+    course: Course,
+}
+
+/// What is known of an exchange by now.
+struct Course {
     clock: Clock,
     started: Instant,
     /// When the response's head came, if anybody asked.
@@ -90,16 +97,18 @@ impl<X: Exchange> Tracker<X> {
             live: Some(Live {
                 // Made in its place: it is large.
                 exchange: observer.start(&mut RequestHead::new(request, started)),
-                clock: clock.clone(),
-                started,
-                head_at: Since::NEVER,
-                owed: 0,
-                bytes: 0,
-                status: None,
-                request: kind,
-                debt: Debt::Undeclared,
-                inside: false,
-                ended: false,
+                course: Course {
+                    clock: clock.clone(),
+                    started,
+                    head_at: Since::NEVER,
+                    owed: 0,
+                    bytes: 0,
+                    status: None,
+                    request: kind,
+                    debt: Debt::Undeclared,
+                    inside: false,
+                    ended: false,
+                },
             }),
         }
     }
@@ -130,7 +139,7 @@ impl<X: Exchange> Tracker<X> {
     #[inline]
     pub(crate) const fn enter(&mut self) {
         if let Some(live) = &mut self.live {
-            live.inside = true;
+            live.course.inside = true;
         }
     }
 
@@ -138,7 +147,7 @@ impl<X: Exchange> Tracker<X> {
     #[inline]
     pub(crate) const fn leave(&mut self) {
         if let Some(live) = &mut self.live {
-            live.inside = false;
+            live.course.inside = false;
         }
     }
 
@@ -159,44 +168,63 @@ impl<X: Exchange> Tracker<X> {
     /// The inner service gave a response. Ends the exchange if no body is to come.
     pub(crate) fn answered<B: Body>(&mut self, response: &mut Response<B>) {
         let Some(live) = &mut self.live else { return };
-        live.status = Some(response.status());
+        let course = &mut live.course;
+        course.status = Some(response.status());
         // What servers declare for a response without the header. Asking it first saves a look-up.
         let exact = response.body().size_hint().exact();
         let mut at = None;
-        let mut head = ResponseHead::new(response, &live.clock, &mut at).with_body_length(exact);
+        let mut head = ResponseHead::new(response, &course.clock, &mut at).with_body_length(exact);
         live.exchange.head(&mut head);
-        live.head_at = at.map_or(Since::NEVER, |at| Since::between(live.started, at));
-        if let Some(ending) = live.ending_at_head(response) {
+        course.head_at = at.map_or(Since::NEVER, |at| Since::between(course.started, at));
+        if let Some(ending) = course.ending_at_head(response) {
             return self.end(ending, None);
         }
         if let Some(bytes) = exact.or_else(|| declared_length(response.headers())) {
-            (live.debt, live.owed) = (Debt::Bytes, bytes);
-            live.settle();
+            (course.debt, course.owed) = (Debt::Bytes, bytes);
+            course.settle();
         }
     }
 
-    /// The inner body gave data; `last` tells that it has nothing more.
-    pub(crate) fn data<D: Buf>(&mut self, data: &D, last: bool) {
-        let Some(live) = &mut self.live else { return };
-        live.bytes = live.bytes.saturating_add(data.remaining() as u64);
-        if X::FRAMES {
-            live.exchange.data(data);
-        }
-        if last {
-            self.end(Ending::Complete, None);
+    /// Polls the inner body, and ends the exchange if that gave the last of it.
+    #[inline]
+    pub(crate) fn poll_frame<B: Body>(
+        &mut self,
+        mut body: Pin<&mut B>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let Some(live) = &mut self.live else {
+            return body.poll_frame(cx);
+        };
+        live.course.inside = true;
+        let mut step = || {
+            let polled = body.as_mut().poll_frame(cx);
+            live.course.inside = false;
+            // In the scope of the poll: to enter it once more costs, too.
+            live.course.polled(&live.exchange, &polled, &*body);
+            polled
+        };
+        let polled = if X::SCOPES {
+            live.exchange.scope(step)
         } else {
-            live.settle();
+            step()
+        };
+        if X::FRAMES {
+            if let Poll::Ready(Some(Ok(frame))) = &polled {
+                if let Some(data) = frame.data_ref() {
+                    // Which may change the exchange, and so is outside of its scope.
+                    live.exchange.data(data);
+                    if body.is_end_stream() {
+                        live.end(Ending::Complete, None, None);
+                    } else {
+                        live.course.settle();
+                    }
+                }
+            }
         }
-    }
-
-    /// The inner body gave its trailers, or said that there is nothing more.
-    pub(crate) fn completed(&mut self, trailers: Option<&HeaderMap>) {
-        self.end(Ending::Complete, trailers);
-    }
-
-    /// The inner body gave an error.
-    pub(crate) fn body_failed(&mut self) {
-        self.end(Ending::BodyError, None);
+        if live.course.ended {
+            self.live = None;
+        }
+        polled
     }
 
     fn end(&mut self, ending: Ending, trailers: Option<&HeaderMap>) {
@@ -210,13 +238,24 @@ impl<X: Exchange> Tracker<X> {
 impl<X: Exchange> Drop for Tracker<X> {
     fn drop(&mut self) {
         if let Some(live) = &mut self.live {
-            let (ending, at) = live.ending_at_drop();
+            let (ending, at) = live.course.ending_at_drop();
             live.end(ending, None, at);
         }
     }
 }
 
 impl<X: Exchange> Live<X> {
+    fn end(&mut self, ending: Ending, trailers: Option<&HeaderMap>, at: Option<Instant>) {
+        let Self { exchange, course } = self;
+        if X::SCOPES {
+            exchange.scope(|| course.end(exchange, ending, trailers, at));
+        } else {
+            course.end(exchange, ending, trailers, at);
+        }
+    }
+}
+
+impl Course {
     /// Whether the head is all there is, whatever the body says: RFC 9110 §6.4.1, §9.3.2, §9.3.6.
     fn ending_at_head<B: Body>(&self, response: &Response<B>) -> Option<Ending> {
         let status = response.status();
@@ -231,6 +270,36 @@ impl<X: Exchange> Live<X> {
             || status == StatusCode::NOT_MODIFIED
             || response.body().is_end_stream();
         bodiless.then_some(Ending::Complete)
+    }
+
+    /// The inner body gave this. Data that the exchange is yet to be told of is not the end.
+    #[inline]
+    fn polled<X: Exchange, B: Body>(
+        &mut self,
+        exchange: &X,
+        polled: &Poll<Option<Result<Frame<B::Data>, B::Error>>>,
+        body: &B,
+    ) {
+        match polled {
+            Poll::Pending => {}
+            Poll::Ready(None) => self.end(exchange, Ending::Complete, None, None),
+            Poll::Ready(Some(Err(_))) => self.end(exchange, Ending::BodyError, None, None),
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(data) = frame.data_ref() {
+                    self.bytes = self.bytes.saturating_add(data.remaining() as u64);
+                    if X::FRAMES {
+                        return;
+                    }
+                    if body.is_end_stream() {
+                        self.end(exchange, Ending::Complete, None, None);
+                    } else {
+                        self.settle();
+                    }
+                } else if let Some(trailers) = frame.trailers_ref() {
+                    self.end(exchange, Ending::Complete, Some(trailers), None);
+                }
+            }
+        }
     }
 
     /// Notes when nothing more is owed. Not the end yet: trailers may follow.
@@ -254,7 +323,13 @@ impl<X: Exchange> Live<X> {
     }
 
     // In place: what is followed is large, and moving it costs more than the flag.
-    fn end(&mut self, ending: Ending, trailers: Option<&HeaderMap>, at: Option<Instant>) {
+    fn end<X: Exchange>(
+        &mut self,
+        exchange: &X,
+        ending: Ending,
+        trailers: Option<&HeaderMap>,
+        at: Option<Instant>,
+    ) {
         if mem::replace(&mut self.ended, true) {
             return;
         }
@@ -264,11 +339,7 @@ impl<X: Exchange> Live<X> {
             .with_trailers(trailers)
             .with_bytes(self.bytes)
             .with_head_at(self.head_at.instant(self.started));
-        if X::SCOPES {
-            self.exchange.scope(|| self.exchange.end(&end));
-        } else {
-            self.exchange.end(&end);
-        }
+        exchange.end(&end);
     }
 }
 

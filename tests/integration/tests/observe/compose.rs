@@ -1,7 +1,7 @@
 //! How observers compose, and what their scopes are around.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
@@ -22,6 +22,7 @@ use tower_observe::{End, Exchange, Observe, ObserveLayer, RequestHead, ResponseH
 thread_local! {
     static LOG: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
     static INSIDE: RefCell<String> = const { RefCell::new(String::new()) };
+    static ENTERED: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Notes what happens, and in which scopes.
@@ -69,6 +70,7 @@ impl<const FRAMES: bool> Exchange for Noting<FRAMES> {
                 INSIDE.with_borrow_mut(|inside| inside.pop());
             }
         }
+        ENTERED.set(ENTERED.get() + 1);
         INSIDE.with_borrow_mut(|inside| inside.push(self.0));
         let _leave = Leave;
         f()
@@ -170,6 +172,26 @@ fn scopes_are_around_all_that_the_service_does_for_an_exchange() {
             ":body dropped",
         ]
     );
+}
+
+#[test]
+fn the_end_is_told_in_the_scope_of_the_poll_that_gave_the_last_of_a_body() {
+    // Its last data, its end, its trailers, its error.
+    for path in ["/hinted", "/silent", "/trailers", "/error"] {
+        ENTERED.set(0);
+        let notes = notes(Noting::<false>('a'), path, read_all);
+        let of_service =
+            |note: &&String| ["a:call", "a:poll", "a:poll_frame"].contains(&note.as_str());
+        assert_eq!(
+            ENTERED.get(),
+            notes.iter().filter(of_service).count(),
+            "{path}: {notes:?}"
+        );
+        assert!(
+            notes.iter().any(|note| note.starts_with("a:a end")),
+            "{path}"
+        );
+    }
 }
 
 #[test]
