@@ -2,6 +2,7 @@
 
 mod backend;
 mod bare;
+mod by_hand;
 mod groups;
 mod harness;
 mod least;

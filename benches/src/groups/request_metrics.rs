@@ -8,7 +8,9 @@ use opentelemetry::{global, metrics::MeterProvider as _};
 use tower::{Layer as _, Service, service_fn};
 use tower_http::metrics::InFlightRequestsLayer;
 use tower_observe::ObserveLayer;
-use tower_request_metrics::{RequestMetrics, RequestMetricsLayer, RouteTable, RouteTagLayer};
+use tower_request_metrics::{
+    Names, RequestMetrics, RequestMetricsLayer, RouteTable, RouteTagLayer,
+};
 
 use benches::{
     report::Row,
@@ -18,6 +20,7 @@ use benches::{
 use crate::{
     backend::{Backend, OpenTelemetry, Ours, Prometheus},
     bare::Bare,
+    by_hand::{self, HandLayer},
     harness::{self, Costs, Effort, Rows, Side},
     least::{self, LeastLayer},
     versions,
@@ -28,6 +31,11 @@ const GROUP: &str = "request-metrics";
 const OURS: &str = "tower-request-metrics";
 const LEAST: &str = "the recordings alone (counts wrongly)";
 const OURS_WITH_TABLE: &str = "tower-request-metrics, RouteTable";
+/// With the series of the peer, which are three and not four.
+const AS_PEER: &str = "tower-request-metrics, axum-prometheus's series";
+const AS_PEER_WITH_TABLE: &str = "tower-request-metrics, RouteTable, axum-prometheus's series";
+const BY_HAND: &str = "by hand, for this service alone";
+const BY_HAND_WITH_TABLE: &str = "by hand, for this service alone, matchit";
 
 // The counters that tell the requests.
 const COUNTER: &str = "api_requests_total";
@@ -141,6 +149,14 @@ pub fn run(effort: Effort, rows: &mut Rows) -> bool {
     row(case, (out_own, OURS_WITH_TABLE), theirs, ninth);
     let case = "outside of it with a route table, ours on bare atomics";
     row(case, (out_1, OURS_WITH_TABLE), theirs, ninth);
+    let case = "inside a router, each on its own recorder, the same three series";
+    row(case, (in_own, AS_PEER), theirs, told);
+    let case = "outside of it with a route table, each on its own recorder, the same three series";
+    row(case, (out_own, AS_PEER_WITH_TABLE), theirs, told);
+    let case = "inside a router, a layer by hand for one service, each on its own recorder";
+    row(case, (in_own, BY_HAND), theirs, Row::headline);
+    let case = "outside of it, a layer by hand for one service, each on its own recorder";
+    row(case, (out_own, BY_HAND_WITH_TABLE), theirs, Row::headline);
     let case = "the recordings alone, which count wrongly, each on its own recorder";
     row(case, (in_own, LEAST), theirs, Row::headline);
     let case = "inside a router, both on bare atomics";
@@ -220,11 +236,25 @@ fn inside(routes: usize, recorder: Recorder) -> Vec<Side> {
         side(
             OURS,
             recorder(routes, COUNTER),
-            router().layer(ours(routes, None)),
+            router().layer(ours(routes, Names::Api, None)),
         )
         .allocates_nothing(),
     ];
     if routes == 1 {
+        sides.extend([
+            side(
+                AS_PEER,
+                recorder(routes, PEER_COUNTER),
+                router().layer(ours(routes, Names::AxumPrometheus, None)),
+            )
+            .allocates_nothing(),
+            side(
+                BY_HAND,
+                recorder(routes, by_hand::COUNTER),
+                router().layer(HandLayer::new(None)),
+            )
+            .allocates_nothing(),
+        ]);
         let metrics = axum_metrics::MetricLayer::default();
         let instrumentation = Rc::new(OpenTelemetry::new());
         global::set_meter_provider(instrumentation.provider().clone());
@@ -259,7 +289,7 @@ fn inside(routes: usize, recorder: Recorder) -> Vec<Side> {
 fn outside(routes: usize, recorder: Recorder) -> Vec<Side> {
     let router = || route::service(route::router(routes));
     let tagged = || route::service(route::router(routes).route_layer(RouteTagLayer::new()));
-    let table = RouteTable::new(route::templates(routes)).expect("the templates are well-formed");
+    let table = || RouteTable::new(route::templates(routes)).expect("they are well-formed");
     vec![
         side("bare", Rc::new(()), routes, router()),
         side(&floor(), Rc::new(()), routes, in_flight().layer(router())),
@@ -281,14 +311,28 @@ fn outside(routes: usize, recorder: Recorder) -> Vec<Side> {
             OURS_WITH_TABLE,
             recorder(routes, COUNTER),
             routes,
-            ours(routes, Some(table)).layer(router()),
+            ours(routes, Names::Api, Some(table())).layer(router()),
+        )
+        .allocates_nothing(),
+        side(
+            AS_PEER_WITH_TABLE,
+            recorder(routes, PEER_COUNTER),
+            routes,
+            ours(routes, Names::AxumPrometheus, Some(table())).layer(router()),
+        )
+        .allocates_nothing(),
+        side(
+            BY_HAND_WITH_TABLE,
+            recorder(routes, by_hand::COUNTER),
+            routes,
+            HandLayer::new(Some(&mut route::templates(routes))).layer(router()),
         )
         .allocates_nothing(),
         side(
             "tower-request-metrics, RouteTagLayer",
             recorder(routes, COUNTER),
             routes,
-            ours(routes, None).layer(tagged()),
+            ours(routes, Names::Api, None).layer(tagged()),
         ),
     ]
 }
@@ -309,7 +353,7 @@ fn plain(routes: usize, recorder: Recorder) -> Vec<Side> {
             OURS_WITH_TABLE,
             recorder(routes, COUNTER),
             routes,
-            ours(routes, Some(table)).layer(service()),
+            ours(routes, Names::Api, Some(table)).layer(service()),
         )
         .allocates_nothing(),
     ]
@@ -345,8 +389,8 @@ fn prometheus() -> PrometheusMetricLayer<'static> {
         .build()
 }
 
-fn ours(routes: usize, table: Option<RouteTable>) -> RequestMetricsLayer {
-    let mut builder = RequestMetrics::builder().max_routes(routes);
+fn ours(routes: usize, names: Names, table: Option<RouteTable>) -> RequestMetricsLayer {
+    let mut builder = RequestMetrics::builder().names(names).max_routes(routes);
     if let Some(table) = table {
         builder = builder.routes(table);
     }
