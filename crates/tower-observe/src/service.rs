@@ -8,7 +8,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use crate::{Clock, Exchange as _, Observe, ResponseBody, ResponseFuture, tracker::Tracker};
+use crate::{Clock, Observe, ResponseBody, ResponseFuture, tracker::Tracker};
 
 /// A service whose exchanges are observed. Made by [`ObserveLayer`](crate::ObserveLayer).
 pub struct ObserveService<S, O> {
@@ -78,15 +78,7 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         // Armed before the inner service is called: a panic in there is an end, too.
         let mut tracker = Tracker::start(&*self.observer, &mut request, &self.clock);
-        if O::Exchange::SCOPES {
-            let future = tracker.run(|| self.inner.call(request));
-            ResponseFuture::new(future, tracker)
-        } else {
-            // Without a closure around it the request is not moved once more.
-            tracker.enter();
-            let future = self.inner.call(request);
-            tracker.leave();
-            ResponseFuture::new(future, tracker)
-        }
+        let inner = tracker.run(|| self.inner.call(request));
+        ResponseFuture::new(inner, tracker)
     }
 }

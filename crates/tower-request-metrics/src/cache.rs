@@ -13,23 +13,27 @@ use axum::extract::MatchedPath;
 use metrics::SharedString;
 use rapidhash::fast::RandomState;
 
-use crate::{
-    config::Config, names::OTHER, recorder::RecorderId, route::RouteTable, row::Row, slot::Place,
-};
+use crate::{config::Config, recorder::RecorderId, route::RouteTable, row::Row, slot::Place};
 
 /// The handles of one recorder. Another recorder gets a cache of its own.
 pub(crate) struct Cache {
     recorder: RecorderId,
-    config: Arc<Config>,
+    /// Which has those that are found by name.
     other: Arc<Row>,
     /// The rows of the route table's templates, by number.
     table: Box<[OnceLock<Arc<Row>>]>,
     /// The rows of axum's paths, by where the path is.
     #[cfg(feature = "axum")]
     paths: Paths,
+}
+
+/// The rows of routes and methods, by name.
+pub(crate) struct Rows {
+    recorder: RecorderId,
+    config: Arc<Config>,
     buckets: Box<[Place<Node>]>,
     hasher: RandomState,
-    rows: AtomicUsize,
+    count: AtomicUsize,
 }
 
 /// A row, and the next one in the same bucket. Never removed: rows are bounded.
@@ -40,23 +44,14 @@ struct Node {
 
 impl Cache {
     pub(crate) fn new(recorder: RecorderId, config: &Arc<Config>) -> Self {
-        // Twice as many buckets as rows keep the chains short; each bucket is two words.
-        let buckets = config
-            .max_routes
-            .saturating_mul(2)
-            .clamp(64, 1 << 20)
-            .next_power_of_two();
+        let rows = Rows::new(recorder, config);
         let templates = config.routes.as_ref().map_or(0, RouteTable::len);
         Self {
             recorder,
-            other: Arc::new(Row::new(SharedString::const_str(OTHER), recorder, config)),
-            config: Arc::clone(config),
             table: (0..templates).map(|_| OnceLock::new()).collect(),
             #[cfg(feature = "axum")]
-            paths: Paths::new(buckets),
-            buckets: (0..buckets).map(|_| OnceLock::new()).collect(),
-            hasher: RandomState::new(),
-            rows: AtomicUsize::new(0),
+            paths: Paths::new(rows.buckets.len()),
+            other: Arc::new(Row::other(recorder, config, rows)),
         }
     }
 
@@ -67,19 +62,6 @@ impl Cache {
     /// The row of everything that has none of its own.
     pub(crate) const fn other(&self) -> &Arc<Row> {
         &self.other
-    }
-
-    /// The row of this name, if it is there.
-    #[inline]
-    pub(crate) fn get(&self, name: &str) -> Option<&Arc<Row>> {
-        let mut place = self.bucket(name)?;
-        while let Some(node) = place.get() {
-            if **node.row.name() == *name {
-                return Some(&node.row);
-            }
-            place = &node.next;
-        }
-        None
     }
 
     /// The row of the route table's template of this number, if it is there.
@@ -109,15 +91,43 @@ impl Cache {
     pub(crate) fn keep_path(&self, path: &MatchedPath, row: &Arc<Row>) {
         self.paths.keep(path, row);
     }
+}
+
+impl Rows {
+    fn new(recorder: RecorderId, config: &Arc<Config>) -> Self {
+        // Twice as many buckets as rows keep the chains short; each bucket is two words.
+        let buckets = config
+            .max_routes
+            .saturating_mul(2)
+            .clamp(64, 1 << 20)
+            .next_power_of_two();
+        Self {
+            recorder,
+            config: Arc::clone(config),
+            buckets: (0..buckets).map(|_| OnceLock::new()).collect(),
+            hasher: RandomState::new(),
+            count: AtomicUsize::new(0),
+        }
+    }
+
+    /// The row of this name, if it is there.
+    #[inline]
+    pub(crate) fn get(&self, name: &str) -> Option<&Arc<Row>> {
+        let mut place = self.bucket(name)?;
+        while let Some(node) = place.get() {
+            if **node.row.name() == *name {
+                return Some(&node.row);
+            }
+            place = &node.next;
+        }
+        None
+    }
 
     /// Makes the row of this name, unless that is over budget.
     #[cold]
     pub(crate) fn insert(&self, name: &str) -> Option<&Arc<Row>> {
-        if name == OTHER {
-            return Some(&self.other);
-        }
-        if self.rows.fetch_add(1, Ordering::Relaxed) >= self.config.max_routes {
-            self.rows.fetch_sub(1, Ordering::Relaxed);
+        if self.count.fetch_add(1, Ordering::Relaxed) >= self.config.max_routes {
+            self.count.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
         let name = SharedString::from_shared(Arc::from(name));
@@ -136,7 +146,7 @@ impl Cache {
             };
             if *there.row.name() == name {
                 // Another thread was faster.
-                self.rows.fetch_sub(1, Ordering::Relaxed);
+                self.count.fetch_sub(1, Ordering::Relaxed);
                 return Some(&there.row);
             }
             node = back;

@@ -16,7 +16,7 @@ use crate::{
     age::Age,
     builder::Protocol,
     cache::Cache,
-    config::{Config, ENDPOINT_OVERFLOW, version_id},
+    config::{Config, version_id},
     key::{Field, Key},
     recorder::RecorderId,
     recording::Recording,
@@ -121,7 +121,7 @@ impl RequestMetrics {
         let cache = self.shared.cache();
         let mut series = 0;
         for (method, route, statuses) in requests {
-            let row = Shared::row(&cache, route.as_ref(), Age::START);
+            let row = cache.other().named(route.as_ref(), Age::START);
             let key = self.shared.key(&method);
             for status in statuses {
                 let key = key.with(Field::Status, config.status_id_of(status));
@@ -138,7 +138,7 @@ impl RequestMetrics {
         let cache = self.shared.cache();
         let mut series = 0;
         for name in self.shared.config.rpc_methods.keys() {
-            let row = Shared::row(&cache, name, Age::START);
+            let row = cache.other().named(name, Age::START);
             let key = Key::default();
             let once = [
                 Instrument::RpcStarted,
@@ -218,17 +218,6 @@ impl Shared {
         }))
     }
 
-    /// The row of this route or method; that of all others if it is over budget.
-    #[inline]
-    fn row<'a>(cache: &'a Cache, name: &str, now: Age) -> &'a Arc<Row> {
-        if let Some(row) = cache.get(name).or_else(|| cache.insert(name)) {
-            return row;
-        }
-        let key = Key::default().with(Field::Detail, ENDPOINT_OVERFLOW);
-        cache.other().add(Instrument::LabelOverflow, key, now, 1);
-        cache.other()
-    }
-
     /// The row of the route that a router set.
     #[inline]
     fn row_matched<'a>(
@@ -237,12 +226,12 @@ impl Shared {
         now: Age,
     ) -> Option<&'a Arc<Row>> {
         if let Some(route) = extensions.get::<Route>() {
-            return Some(Self::row(cache, route.as_str(), now));
+            return Some(cache.other().named(route.as_str(), now));
         }
         #[cfg(feature = "axum")]
         if let Some(path) = extensions.get::<axum::extract::MatchedPath>() {
             return Some(cache.of_path(path).unwrap_or_else(|| {
-                let row = Self::row(cache, path.as_str(), now);
+                let row = cache.other().named(path.as_str(), now);
                 cache.keep_path(path, row);
                 row
             }));
@@ -262,7 +251,7 @@ impl Shared {
             return cache.other();
         };
         cache.of_table(number).unwrap_or_else(|| {
-            let row = Self::row(cache, template, now);
+            let row = cache.other().named(template, now);
             // Not if it is over budget: every request that is will be counted.
             if !row.is_other() {
                 cache.keep(number, row);
@@ -277,11 +266,6 @@ impl Shared {
         Key::default()
             .with(Field::Method, self.config.methods.id(method))
             .with(Field::Scheme, self.config.scheme as u16)
-    }
-
-    /// The row of a route or method that became known late.
-    pub(crate) fn row_of(&self, name: &str, now: Age) -> Arc<Row> {
-        Arc::clone(Self::row(&self.cache(), name, now))
     }
 }
 
@@ -317,13 +301,12 @@ impl Observe for RequestMetrics {
         if row.is_skipped() {
             return Recording::none();
         }
-        // Whoever routes inside may yet tell.
-        let home = Arc::ptr_eq(row, cache.other()).then(|| Arc::clone(&self.shared));
-        Recording::http(row, home, key, now, request)
+        Recording::http(row, key, now, request)
     }
 }
 
 impl RequestMetrics {
+    #[inline(never)]
     fn start_rpc(
         &self,
         request: &mut RequestHead<'_>,
@@ -333,22 +316,23 @@ impl RequestMetrics {
     ) -> Recording {
         let config = &*self.shared.config;
         let name = rpc_name(request.uri().path());
+        let other = cache.other();
         let known = name.and_then(|name| {
             let described = || {
                 config
                     .rpc_methods
                     .contains_key(name)
-                    .then(|| Shared::row(cache, name, now))
+                    .then(|| other.named(name, now))
             };
-            cache.get(name).or_else(described)
+            other.get(name).or_else(described)
         });
-        let row = known.unwrap_or_else(|| cache.other());
+        let row = known.unwrap_or(other);
         if row.is_skipped() || name.is_some_and(|name| config.is_skipped(name)) {
             return Recording::none();
         }
         // A method that is not known yet may turn out to be one: a client alone does not make it so.
         let unknown = name.filter(|_| known.is_none());
-        let unknown = unknown.map(|name| (Box::from(name), Arc::clone(&self.shared)));
+        let unknown = unknown.map(Box::from);
         Recording::rpc(row, unknown, key, now, request)
     }
 }

@@ -14,7 +14,6 @@ use crate::{
     instrument::Moment,
     key::{Field, Key},
     messages::Messages,
-    observer::Shared,
     request_body::Counter,
     route,
     row::{Row, Start},
@@ -27,8 +26,6 @@ use crate::{
 pub struct Recording {
     /// Where this request is recorded, if it is at all.
     row: Option<Arc<Row>>,
-    /// Where its row is looked for, as long as that is the one of all others.
-    home: Option<Arc<Shared>>,
     key: Key,
     started: Age,
     start: Start,
@@ -68,7 +65,6 @@ impl Recording {
     pub(crate) const fn none() -> Self {
         Self {
             row: None,
-            home: None,
             key: Key::EMPTY,
             started: Age::START,
             start: Start::ELSEWHERE,
@@ -82,13 +78,7 @@ impl Recording {
     }
 
     #[inline]
-    pub(crate) fn http(
-        row: &Arc<Row>,
-        home: Option<Arc<Shared>>,
-        key: Key,
-        now: Age,
-        request: &mut RequestHead<'_>,
-    ) -> Self {
+    pub(crate) fn http(row: &Arc<Row>, key: Key, now: Age, request: &mut RequestHead<'_>) -> Self {
         let config = row.config();
         let declared = if config.has(Instrument::RequestSize) {
             content_length(request)
@@ -96,45 +86,40 @@ impl Recording {
             UNDECLARED
         };
         let (start, active) = row.start(key, now);
-        let mut recording = Self {
+        Self {
             row: Some(Arc::clone(row)),
-            home,
-            call: Call::Http(declared),
-            is_head: *request.method() == Method::HEAD,
             key,
             started: now,
             start,
             active,
-            ..Self::none()
-        };
-        if config.counts_bodies {
-            recording.rare().counter = Some(count_body(false, request));
+            rare: config
+                .counts_bodies
+                .then(|| Box::new(Rare::counting(false, request))),
+            call: Call::Http(declared),
+            is_head: *request.method() == Method::HEAD,
+            class: None,
+            code: None,
         }
-        recording
     }
 
     pub(crate) fn rpc(
         row: &Arc<Row>,
-        unknown: Option<(Box<str>, Arc<Shared>)>,
+        unknown: Option<Box<str>>,
         key: Key,
         now: Age,
         request: &mut RequestHead<'_>,
     ) -> Self {
+        let counts_bodies = row.config().counts_bodies;
         let mut recording = Self {
             row: Some(Arc::clone(row)),
             key,
             started: now,
+            rare: counts_bodies.then(|| Box::new(Rare::counting(true, request))),
             call: Call::Rpc(Messages::new()),
             ..Self::none()
         };
-        if row.config().counts_bodies {
-            recording.rare().counter = Some(count_body(true, request));
-        }
         match unknown {
-            Some((method, home)) => {
-                recording.rare().unknown = Some(method);
-                recording.home = Some(home);
-            }
+            Some(method) => recording.rare().unknown = Some(method),
             None => recording.rpc_started(row, now),
         }
         recording
@@ -181,11 +166,17 @@ fn names_a_method(status: StatusCode, code: Option<Code>) -> bool {
     status == StatusCode::OK && !refused
 }
 
-/// Leaves a counter for a [`CountRequestBodyLayer`](crate::CountRequestBodyLayer) inside.
-fn count_body(rpc: bool, request: &mut RequestHead<'_>) -> Arc<Counter> {
-    let counter = Counter::new(rpc);
-    request.extensions_mut().insert(Arc::clone(&counter));
-    counter
+impl Rare {
+    /// Leaves a counter for a [`CountRequestBodyLayer`](crate::CountRequestBodyLayer) inside.
+    #[cold]
+    fn counting(rpc: bool, request: &mut RequestHead<'_>) -> Self {
+        let counter = Counter::new(rpc);
+        request.extensions_mut().insert(Arc::clone(&counter));
+        Self {
+            counter: Some(counter),
+            ..Self::default()
+        }
+    }
 }
 
 impl Exchange for Recording {
@@ -230,10 +221,10 @@ impl Exchange for Recording {
 impl Recording {
     #[inline]
     fn http_head(&mut self, mut row: Arc<Row>, response: &mut ResponseHead<'_>) -> Arc<Row> {
-        if let Some(home) = self.home.take() {
+        if row.is_other() {
             // No router had seen the request. One inside of this layer may say so in the response.
             if let Some(template) = route::matched(response.extensions()) {
-                let known = home.row_of(template, self.started);
+                let known = Arc::clone(row.named(template, self.started));
                 self.rare().active_row = Some(std::mem::replace(&mut row, known));
             }
         }
@@ -342,10 +333,8 @@ impl Recording {
         self.code = Code::from_headers(response.headers());
         self.call = Call::Rpc(Messages::of(response.headers()));
         if let Some(method) = self.rare.as_mut().and_then(|rare| rare.unknown.take()) {
-            let home = self.home.take();
-            let home = home.filter(|_| names_a_method(response.status(), self.code));
-            if let Some(home) = home {
-                row = home.row_of(&method, self.started);
+            if names_a_method(response.status(), self.code) {
+                row = Arc::clone(row.named(&method, self.started));
             }
             self.rpc_started(&row, self.started);
         }

@@ -8,7 +8,8 @@ use metrics::SharedString;
 
 use crate::{
     age::Age,
-    config::Config,
+    cache::Rows,
+    config::{Config, ENDPOINT_OVERFLOW},
     instrument::{Instrument, Moment},
     key::{Field, Key},
     names::OTHER,
@@ -33,6 +34,8 @@ pub(crate) struct Row {
     paths: AtomicUsize,
     /// Of everything else.
     slots: [Place<Slot>; 1 << SLOT_BITS],
+    /// Those that have a name, if this is the row of all others: who is there learns the name late.
+    named: Option<Rows>,
 }
 
 /// Enough for the usual methods to have a place each.
@@ -59,6 +62,15 @@ impl Row {
             #[cfg(feature = "axum")]
             paths: AtomicUsize::new(0),
             slots: [const { OnceLock::new() }; 1 << SLOT_BITS],
+            named: None,
+        }
+    }
+
+    /// The row of everything that has none of its own, among these.
+    pub(crate) fn other(recorder: RecorderId, config: &Arc<Config>, named: Rows) -> Self {
+        Self {
+            named: Some(named),
+            ..Self::new(SharedString::const_str(OTHER), recorder, config)
         }
     }
 
@@ -74,8 +86,35 @@ impl Row {
         &self.name
     }
 
-    pub(crate) fn is_other(&self) -> bool {
-        &*self.name == OTHER
+    pub(crate) const fn is_other(&self) -> bool {
+        self.named.is_some()
+    }
+
+    /// The row of this name, if it is there and this is that of all others.
+    #[inline]
+    pub(crate) fn get(&self, name: &str) -> Option<&Arc<Self>> {
+        self.named.as_ref()?.get(name)
+    }
+
+    /// The row of this name; this, which is that of all others, if it is over budget.
+    #[inline]
+    pub(crate) fn named<'a>(self: &'a Arc<Self>, name: &str, now: Age) -> &'a Arc<Self> {
+        match self.get(name) {
+            Some(row) => row,
+            None => self.insert(name, now),
+        }
+    }
+
+    #[cold]
+    fn insert<'a>(self: &'a Arc<Self>, name: &str, now: Age) -> &'a Arc<Self> {
+        let (Some(named), true) = (&self.named, name != OTHER) else {
+            return self;
+        };
+        named.insert(name).unwrap_or_else(|| {
+            let key = Key::default().with(Field::Detail, ENDPOINT_OVERFLOW);
+            self.add(Instrument::LabelOverflow, key, now, 1);
+            self
+        })
     }
 
     /// Whether one more of axum's paths may be kept for this row. Routers share a path, or have one each.
