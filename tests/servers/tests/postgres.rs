@@ -83,6 +83,48 @@ fn a_database_that_goes_and_comes_back_is_seen_and_used_again() {
 }
 
 #[test]
+fn without_its_database_the_platform_lives_and_is_not_ready() {
+    let mut postgres = Postgres::start();
+    let setup = Setup::default()
+        .database(&postgres.url())
+        .option("--admin-listen")
+        .option("127.0.0.1:0");
+    let mut platform = setup.start();
+    let [live, ready] =
+        ["/livez", "/readyz"].map(|probe| format!("{}{probe}", platform.admin_url()));
+    assert_eq!((get(&live).status, get(&ready).status), (200, 200));
+
+    postgres.stop();
+    let unready = platform.process().wait_for("unreadiness", || {
+        let answer = get(&ready);
+        (answer.status == 503).then_some(answer.text)
+    });
+    let of_database = |line: &&str| line.starts_with("[-]database ");
+    let database = unready.lines().find(of_database);
+    assert!(database.is_some(), "{unready}");
+    for other in ["engine_mcp", "engine_pickle", "engine_zip", "shutdown"] {
+        assert!(unready.contains(&format!("[+]{other} ok\n")), "{unready}");
+    }
+    for password in postgres.passwords() {
+        assert!(!unready.contains(password), "{unready}");
+    }
+    // A restart would not bring the database back.
+    assert_eq!(get(&live).status, 200);
+    platform.wait_for_series(&[
+        "health_probe_up{probe=\"ready\"} 0",
+        "health_probe_up{probe=\"live\"} 1",
+        "health_check_up{check=\"database\",probe=\"ready\"} 0",
+    ]);
+
+    postgres.start_again();
+    platform
+        .process()
+        .wait_for("readiness", || (get(&ready).status == 200).then_some(()));
+    platform.wait_for_series(&["health_check_up{check=\"database\",probe=\"ready\"} 1"]);
+    assert_eq!(get(&live).status, 200);
+}
+
+#[test]
 fn a_scan_that_ends_while_the_database_is_away_is_recorded_once_it_is_back() {
     let mut postgres = Postgres::start();
     let root = tempfile::tempdir().unwrap();
