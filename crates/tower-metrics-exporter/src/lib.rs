@@ -90,7 +90,8 @@
 //! and gRPC, `RemoteWrite` to Prometheus and what speaks its protocol, `Pushgateway` for jobs that end, `Statsd` to
 //! agents, `MemorySink` for tests. What cannot be sent is tried again with
 //! growing pauses and waits in a buffer of bounded size; what is lost is counted. One handle owns all tasks,
-//! and its `shutdown` sends everything once more, by a deadline, and reports what did not make it.
+//! and its `shutdown` sends everything once more, by a deadline, and reports what did not make it. With the feature
+//! `serde` a file can say what is sent where: `SinksConfig`.
 //!
 //! # Other registries
 //!
@@ -114,6 +115,7 @@
 //! | `admin`, `admin-tls` | [`AdminService`] and [`AdminServer`], and TLS for it |
 //! | `sinks` | `Sinks`, `MemorySink` |
 //! | `otlp`, `remote-write`, `pushgateway`, `statsd` | these sinks |
+//! | `serde` | sinks as a file describes them: `SinksConfig` |
 //! | `rustls` | TLS for sinks, with the provider that the application chooses |
 //! | `process` | [`ProcessCollector`], on Linux |
 //! | `tracing` | [exemplars from spans](ExporterBuilder::exemplars_from_spans) |
@@ -172,12 +174,24 @@ pub use self::sink::HttpClient;
 pub use self::sink::Otlp;
 #[cfg(feature = "pushgateway")]
 pub use self::sink::Pushgateway;
+#[cfg(all(feature = "serde", feature = "pushgateway"))]
+pub use self::sink::PushgatewayConfig;
 #[cfg(feature = "remote-write")]
 pub use self::sink::RemoteWrite;
+#[cfg(all(feature = "serde", feature = "remote-write"))]
+pub use self::sink::RemoteWriteConfig;
+#[cfg(feature = "serde")]
+pub use self::sink::SinksConfig;
 #[cfg(feature = "statsd")]
 pub use self::sink::Statsd;
+#[cfg(all(feature = "serde", feature = "_http"))]
+pub use self::sink::{BasicConfig, HeadersConfig};
 #[cfg(feature = "sinks")]
 pub use self::sink::{MemorySink, Sink, SinkError, SinkReport, Sinks, SinksHandle, SinksReport};
+#[cfg(all(feature = "serde", feature = "otlp"))]
+pub use self::sink::{OtlpCompression, OtlpConfig, OtlpProtocol};
+#[cfg(all(feature = "serde", feature = "statsd"))]
+pub use self::sink::{StatsdConfig, StatsdDialect};
 #[cfg(feature = "tracing")]
 pub use self::span_exemplars::SpanExemplarsLayer;
 pub use self::{

@@ -17,6 +17,8 @@
 
 mod backoff;
 mod blocking;
+#[cfg(feature = "serde")]
+mod config;
 mod driver;
 mod environment;
 mod failure;
@@ -39,6 +41,8 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
+#[cfg(feature = "serde")]
+pub use self::config::*;
 use self::failure::Failure;
 #[cfg(feature = "_http")]
 pub use self::http::HttpClient;
