@@ -341,6 +341,24 @@ fn a_schema_of_ones_own_has_its_keys_its_order_and_its_levels() {
 }
 
 #[test]
+fn names_of_levels_and_keys_are_whatever_text() {
+    let schema = Schema::seed()
+        .key(Fact::Level, "le\"vel")
+        .level_names(LevelNames::Custom(["T", "D", "in\"fo\n", "W", "E"]))
+        .within("message")
+        .constant("of", "mine");
+    let log = Log::default();
+    let layer = log.layer().schema(schema);
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        tracing::info!("hello");
+    });
+    let line = log.line();
+    assert_eq!(line["le\"vel"], "in\"fo\n");
+    assert_eq!(line["message"], serde_json::json!({"of": "mine"}));
+    assert_eq!(log.raw()[0].matches("\"message\"").count(), 1);
+}
+
+#[test]
 fn a_key_given_twice_is_the_last_ones() {
     let schema = Schema::seed()
         .key(Fact::Level, "message")

@@ -144,7 +144,8 @@ impl Line<'_> {
             Fact::Timestamp => {
                 self.variable(step, Variable::Timestamp);
             }
-            Fact::Level => self.plain(step, self.content.schema.level_names.of(level)),
+            // Of one's own, they may need to be escaped.
+            Fact::Level => self.text(step, usize::MAX, self.content.schema.level_names.of(level)),
             Fact::Severity => self.json(
                 step,
                 match level {

@@ -46,7 +46,8 @@ pub(crate) use self::{
 /// # drop((layer, seed_for_python));
 /// ```
 ///
-/// No key is there twice: a key given to a second fact is taken from the first. An empty key is `_`.
+/// No key is there twice: a key given to a second fact is taken from the first, and a key and an object that have the
+/// same name from one another. An empty key is `_`.
 #[derive(Clone, Debug)]
 pub struct Schema {
     items: Vec<Item>,
@@ -141,12 +142,12 @@ impl Schema {
     #[must_use]
     pub fn key(mut self, fact: Fact, key: impl Into<Cow<'static, str>>) -> Self {
         let key = named(key.into());
-        let object = self.within.clone();
         let is_same = |item: &Item| matches!(item.kind, Kind::Fact(other, _) if other == fact);
-        let place = self.items.iter().position(is_same);
-        let object = match place.and_then(|at| self.items.get(at)) {
+        let object = match self.items.iter().find(|item| is_same(item)) {
             Some(item) => item.object.clone(),
-            None => object,
+            // It ends the line.
+            None if fact == Fact::Truncated => None,
+            None => self.within.clone(),
         };
         self.items
             .retain(|item| is_same(item) || !item.has(object.as_deref(), &key));
@@ -191,11 +192,11 @@ impl Schema {
     /// Puts what the program records under names of its own after all that there is.
     #[must_use]
     pub fn fields(mut self, fields: Fields) -> Self {
-        self.items.retain(|item| !matches!(item.kind, Kind::Fields));
-        self.items.push(Item {
-            object: self.within.clone(),
-            kind: Kind::Fields,
-        });
+        let object = self.within.clone();
+        self.items
+            .retain(|item| !matches!(item.kind, Kind::Fields) && !item.is_named(object.as_deref()));
+        let kind = Kind::Fields;
+        self.items.push(Item { object, kind });
         self.fields = fields;
         self
     }
@@ -246,14 +247,23 @@ impl Default for Schema {
 }
 
 impl Item {
+    /// Whether it cannot be there beside this key in this object.
     fn has(&self, object: Option<&str>, name: &str) -> bool {
-        let key = match &self.kind {
-            Kind::Fact(_, key) | Kind::Constant(key, ..) => key,
-            Kind::Fields => return false,
-        };
-        self.object.as_deref() == object && key == name
-            // An object and a key beside it.
-            || (object.is_none() && self.object.as_deref() == Some(name))
+        let is_key = self.object.as_deref() == object && self.key() == Some(name);
+        let is_object = object.is_none() && self.object.as_deref() == Some(name);
+        is_key || is_object || self.is_named(object)
+    }
+
+    /// Whether it is a key beside this object, and of its name.
+    fn is_named(&self, object: Option<&str>) -> bool {
+        self.object.is_none() && object.is_some() && self.key() == object
+    }
+
+    fn key(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Fact(_, key) | Kind::Constant(key, ..) => Some(key),
+            Kind::Fields => None,
+        }
     }
 }
 
@@ -290,4 +300,52 @@ fn string(text: &str) -> String {
     let mut out = Vec::new();
     crate::format::escape::string(&mut out, usize::MAX, format_args!("{text}"));
     String::from_utf8(out).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The keys at the top, objects among them, in order.
+    fn top(schema: &Schema) -> Vec<&str> {
+        let mut keys = Vec::new();
+        for item in &schema.items {
+            let key = item.object.as_deref().or_else(|| item.key());
+            if let Some(key) = key {
+                if item.object.is_none() || !keys.contains(&key) {
+                    keys.push(key);
+                }
+            }
+        }
+        keys
+    }
+
+    #[test]
+    fn a_key_and_an_object_of_its_name_are_not_both_there() {
+        let flat = Schema::empty().key(Fact::Event, "event");
+        let object = flat.clone().within("event").constant("dataset", "x");
+        assert_eq!(top(&object), ["event"]);
+        let fields = flat.within("event").fields(Fields::Labels);
+        assert_eq!(top(&fields), ["event"]);
+        let key = fields.at_the_top().constant("event", "x");
+        assert_eq!(top(&key), ["event"]);
+        let moved = Schema::empty()
+            .constant("http", "x")
+            .within("http")
+            .key(Fact::Method, "method")
+            .key(Fact::Status, "status");
+        assert_eq!(top(&moved), ["http"]);
+        assert_eq!(moved.items.len(), 2);
+    }
+
+    #[test]
+    fn what_ends_the_line_is_at_the_top() {
+        let schema = Schema::empty()
+            .constant("cut", "x")
+            .within("http")
+            .key(Fact::Truncated, "cut")
+            .key(Fact::Method, "cut");
+        assert_eq!(top(&schema), ["cut", "http"]);
+        assert_eq!(schema.items.len(), 2);
+    }
 }
