@@ -20,6 +20,11 @@ impl Age {
         )
     }
 
+    /// Whether what was used then was not for longer than so long.
+    pub(crate) const fn is_idle(self, now: Self, max_idle: Self) -> bool {
+        now.0.saturating_sub(self.0) > max_idle.0
+    }
+
     /// In seconds, from `earlier` to this.
     #[expect(
         clippy::cast_precision_loss,

@@ -187,47 +187,35 @@ impl<'a> At<'a> {
     #[cold]
     fn used(self, handles: Current<'a>, instrument: Instrument, now: Age) -> Current<'a> {
         let config = self.row.config();
-        let idle = handles
-            .used(instrument)
-            .map(|used| now.0.saturating_sub(used.0));
+        let used = handles.used(instrument);
+        let is_there = used.is_some_and(|used| !used.is_idle(now, config.max_idle));
+        if is_there {
+            handles.note(instrument, now);
+            return handles;
+        }
+        let Some(handle) = self.register(instrument) else {
+            return handles;
+        };
         // A request may end where another recorder is the facade's than where it started.
-        let is_own = || config.target.id() == self.row.recorder();
-        match idle {
-            Some(idle) if idle > config.max_idle.0 && is_own() => return self.renew(&handles, now),
-            Some(_) => handles.note(instrument, now),
-            None => {
-                let Some(handle) = self.register(instrument) else {
-                    return handles;
-                };
-                if !is_own() {
-                    // Its handle is none of ours to keep.
-                    let others = handles.copied();
-                    others.put(instrument, handle, now);
-                    return Current::Later(Guard::from_inner(Arc::new(others)));
-                }
-                // Also if another thread was faster: its handle is one of the same series.
-                handles.put(instrument, handle, now);
-            }
+        let is_own = config.target.id() == self.row.recorder();
+        if is_own && used.is_none() {
+            // Also if another thread was faster: its handle is one of the same series.
+            handles.put(instrument, handle, now);
+            return handles;
         }
-        handles
-    }
-
-    /// Registers all again that were. Several threads may: their handles are of the same series.
-    fn renew(self, before: &Handles, now: Age) -> Current<'a> {
-        let handles = Handles::default();
-        for instrument in Instrument::ALL {
-            if instrument.moment() == self.slot.moment && before.get(instrument).is_some() {
-                if let Some(handle) = self.register(instrument) {
-                    handles.put(instrument, handle, now);
-                }
-            }
+        // The others' are kept, but for those that the recorder may have forgotten, too.
+        let later = handles.lately_used(now, config.max_idle);
+        later.put(instrument, handle, now);
+        let later = Arc::new(later);
+        // A handle of another recorder's is none of ours to keep.
+        if is_own {
+            // If another thread was faster with an instrument of its own, that is idle again, and registered again.
+            let renewed = &self.slot.renewed;
+            renewed
+                .get_or_init(|| ArcSwap::new(Arc::clone(&later)))
+                .store(Arc::clone(&later));
         }
-        let handles = Arc::new(handles);
-        let renewed = &self.slot.renewed;
-        renewed
-            .get_or_init(|| ArcSwap::new(Arc::clone(&handles)))
-            .store(Arc::clone(&handles));
-        Current::Later(Guard::from_inner(handles))
+        Current::Later(Guard::from_inner(later))
     }
 
     /// A handle of the series, if the instrument is recorded at all.
@@ -309,11 +297,18 @@ impl Handles {
         }
     }
 
-    fn copied(&self) -> Self {
-        Self {
-            series: self.series.clone(),
-            ..Self::default()
+    /// The same, but for those that were not used for so long.
+    fn lately_used(&self, now: Age, max_idle: Age) -> Self {
+        let later = Self::default();
+        let cells = self.series.iter().zip(&self.used);
+        for ((series, used), (from, when)) in later.series.iter().zip(&later.used).zip(cells) {
+            let when = Age(when.load(Ordering::Relaxed));
+            if let (Some(handle), false) = (from.get(), when.is_idle(now, max_idle)) {
+                used.store(when.0, Ordering::Relaxed);
+                series.get_or_init(|| handle.clone());
+            }
         }
+        later
     }
 }
 

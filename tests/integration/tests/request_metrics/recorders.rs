@@ -255,8 +255,17 @@ impl Forgetful {
     }
 
     fn forget(&self) {
+        self.forget_where(|_| true);
+    }
+
+    fn forget_where(&self, is_idle: impl Fn(&str) -> bool) {
         let mut forgotten = self.forgotten.lock().unwrap();
-        for (name, value) in std::mem::take(&mut *self.series.lock().unwrap()) {
+        let mut series = self.series.lock().unwrap();
+        let (idle, lively) = std::mem::take(&mut *series)
+            .into_iter()
+            .partition::<BTreeMap<_, _>, _>(|(name, _)| is_idle(name));
+        *series = lively;
+        for (name, value) in idle {
             let sum: &mut u64 = forgotten.entry(name).or_default();
             // Of a gauge it means nothing.
             *sum = sum.wrapping_add(value.load(Ordering::Relaxed));
@@ -368,6 +377,31 @@ fn a_series_that_is_idle_alone_is_registered_again_and_the_others_go_on() {
         assert_eq!(recorder.total("api_response_size_bytes"), round * 3);
         assert_eq!(recorder.total("api_request_duration_seconds"), round);
     }
+}
+
+#[test]
+fn a_series_that_others_are_registered_again_beside_is_not_used_by_that() {
+    const DURATION: &str = "api_request_duration_seconds";
+
+    let (recorder, clock, layer) = forgetful();
+    let mut service = layer.layer(service_fn(|request: Request<()>| {
+        let response = http::Response::builder().header("content-type", &request.uri().path()[1..]);
+        let body = test_support::body::ScriptBody::of(["data: 1\n\n"]);
+        std::future::ready(Ok::<_, std::convert::Infallible>(
+            response.body(body).unwrap(),
+        ))
+    }));
+    let mut send =
+        |content_type| finish(&mut service, Request::get(content_type).body(()).unwrap());
+    send("/text/html");
+    // All are idle; a stream uses all of them but the duration.
+    clock.advance(IDLE + Duration::from_secs(2));
+    send("/text/event-stream");
+    recorder.forget_where(|name| name == DURATION);
+    clock.advance(IDLE / 2);
+    send("/text/html");
+    assert_eq!(recorder.total(DURATION), 2);
+    assert_eq!(recorder.total("api_requests_total"), 3);
 }
 
 #[test]
