@@ -381,27 +381,40 @@ fn a_series_that_is_idle_alone_is_registered_again_and_the_others_go_on() {
 
 #[test]
 fn a_series_that_others_are_registered_again_beside_is_not_used_by_that() {
-    const DURATION: &str = "api_request_duration_seconds";
+    const SIZE: &str = "api_request_size_bytes";
 
-    let (recorder, clock, layer) = forgetful();
-    let mut service = layer.layer(service_fn(|request: Request<()>| {
-        let response = http::Response::builder().header("content-type", &request.uri().path()[1..]);
-        let body = test_support::body::ScriptBody::of(["data: 1\n\n"]);
-        std::future::ready(Ok::<_, std::convert::Infallible>(
-            response.body(body).unwrap(),
-        ))
-    }));
-    let mut send =
-        |content_type| finish(&mut service, Request::get(content_type).body(()).unwrap());
-    send("/text/html");
-    // All are idle; a stream uses all of them but the duration.
+    let forgetful = Forgetful::default();
+    let builder = RequestMetrics::builder().recorder(Arc::new(forgetful.clone()));
+    let builder = builder
+        .enable(Instrument::RequestSize)
+        .handle_max_idle(Some(IDLE));
+    let clock = ManualClock::new();
+    let layer = RequestMetricsLayer::from(builder.build().unwrap()).clock(clock.clock());
+    let mut service = layer.layer(service_fn(behave));
+    let without_size = || {
+        let mut request = request();
+        *request.method_mut() = http::Method::POST;
+        let chunked = http::HeaderValue::from_static("chunked");
+        request.headers_mut().insert("transfer-encoding", chunked);
+        request
+    };
+    let with_size = || {
+        let mut request = without_size();
+        request.headers_mut().remove("transfer-encoding");
+        let length = http::HeaderValue::from_static("7");
+        request.headers_mut().insert("content-length", length);
+        request
+    };
+    finish(&mut service, with_size());
+    // All are idle; this one uses all of them but the size.
     clock.advance(IDLE + Duration::from_secs(2));
-    send("/text/event-stream");
-    recorder.forget_where(|name| name == DURATION);
+    finish(&mut service, without_size());
+    assert_eq!(forgetful.total(SIZE), 1);
+    forgetful.forget_where(|name| name == SIZE);
     clock.advance(IDLE / 2);
-    send("/text/html");
-    assert_eq!(recorder.total(DURATION), 2);
-    assert_eq!(recorder.total("api_requests_total"), 3);
+    finish(&mut service, with_size());
+    assert_eq!(forgetful.total(SIZE), 2);
+    assert_eq!(forgetful.total("api_requests_total"), 3);
 }
 
 #[test]
