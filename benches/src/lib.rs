@@ -2,6 +2,8 @@
 //! around it.
 
 pub mod callgrind;
+#[cfg(feature = "ours")]
+pub mod export;
 pub mod report;
 #[cfg(feature = "ours")]
 pub mod route;

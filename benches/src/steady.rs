@@ -1,21 +1,24 @@
 //! What our own layers do, once for each request: whose instructions and allocations do not depend on what
 //! else the machine does, and can be compared with those of another day.
 
-use std::{convert::Infallible, hint::black_box, io};
+use std::{convert::Infallible, hint::black_box, io, time::Duration};
 
 use axum::Router;
 use http::{Request, Response};
 use metrics::{Key, Label, Level, Metadata, Recorder as _, with_local_recorder};
 use tower::{Layer as _, Service};
 use tower_json_logging::{JsonLayer, JsonLogging, JsonLoggingLayer};
-use tower_metrics_exporter::{Exporter, Filter, Format, Matcher, Source as _};
+use tower_metrics_exporter::{Exporter, Filter, Format, Matcher, MemorySink, Source as _};
 use tower_observe::ObserveLayer;
 use tower_request_metrics::{RequestMetrics, RouteTable};
 use tower_scan_lifecycle::{HttpScans, ScanLayer, ScanMeta, ScanMetrics};
 use tracing::{Dispatch, dispatcher};
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::route::{self, Requests};
+use crate::{
+    export::{Exports, Kind, To},
+    route::{self, Requests},
+};
 
 /// Something that can be done any number of times.
 pub type Work = Box<dyn FnMut(usize)>;
@@ -130,6 +133,25 @@ pub const CASES: &[Case] = &[
         page(Format::OpenMetrics)
     }),
     hashed("recorder/page in protobuf", 10, || page(Format::Protobuf)),
+    case("sinks/OTLP, counters", 20, || {
+        export(Kind::Counters, To::Otlp)
+    }),
+    case("sinks/OTLP, histograms", 40, || {
+        export(Kind::Histograms, To::Otlp)
+    }),
+    case("sinks/remote-write, counters", 3, || {
+        export(Kind::Counters, To::RemoteWrite)
+    }),
+    case("sinks/remote-write, histograms", 3, || {
+        export(Kind::Histograms, To::RemoteWrite)
+    }),
+    case("sinks/Pushgateway, counters", 40, || {
+        export(Kind::Counters, To::Pushgateway)
+    }),
+    case("sinks/DogStatsD, counters", 5, || {
+        export(Kind::Counters, To::DogStatsd)
+    }),
+    case("sinks/held counter beside a sink", 10_000, beside_a_sink),
 ];
 
 const METADATA: Metadata<'static> =
@@ -230,5 +252,35 @@ fn page(format: Format) -> Work {
             exporter.encode(format, &Filter::default(), &mut page);
             black_box(&page);
         }
+    })
+}
+
+/// Of a sink that runs.
+fn export(kind: Kind, to: To) -> Work {
+    let series = match kind {
+        Kind::Counters => 1_000,
+        Kind::Histograms => 200,
+    };
+    let exports = Exports::new(kind, series, to);
+    Box::new(move |n| exports.run(n))
+}
+
+/// As without: nothing of a sink is on the path.
+fn beside_a_sink() -> Work {
+    let exporter = exporter();
+    let key = Key::from_static_name("held_total");
+    let counter = exporter.recorder().register_counter(&key, &METADATA);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
+    let runtime = runtime.expect("the runtime starts");
+    let sinks = runtime.block_on(async {
+        let sinks = exporter.sinks().interval(Duration::from_secs(3_600));
+        sinks.sink(MemorySink::new()).start()
+    });
+    let sinks = sinks.expect("it can be started");
+    Box::new(move |n| {
+        let _running = (&runtime, &sinks);
+        (0..n).for_each(|_| black_box(&counter).increment(1));
     })
 }

@@ -7,4 +7,5 @@ pub mod recorder;
 pub mod request_metrics;
 pub mod scale;
 pub mod scan_lifecycle;
+pub mod sinks;
 pub mod whole_stack;

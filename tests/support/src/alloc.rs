@@ -19,6 +19,17 @@ pub struct Allocations {
     pub bytes: u64,
 }
 
+impl Allocations {
+    /// What was allocated after `earlier`.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self {
+            allocations: self.allocations - earlier.allocations,
+            bytes: self.bytes - earlier.bytes,
+        }
+    }
+}
+
 /// The system's allocator, counted by thread. A test binary installs it:
 ///
 /// ```
@@ -84,9 +95,27 @@ pub fn so_far() -> Allocations {
 pub fn count<R>(work: impl FnOnce() -> R) -> Allocations {
     let before = so_far();
     let result = work();
-    let counted = since(before);
+    let counted = so_far().since(before);
     drop(result);
     counted
+}
+
+/// Adds to this thread's count what another one allocated for it.
+///
+/// ```
+/// use test_support::alloc::{Allocations, add, count};
+///
+/// let there = Allocations { allocations: 2, bytes: 16 };
+/// assert_eq!(count(|| add(there)), there);
+/// ```
+pub fn add(other: Allocations) {
+    COUNTED.with(|counted| {
+        let Allocations { allocations, bytes } = counted.get();
+        counted.set(Allocations {
+            allocations: allocations + other.allocations,
+            bytes: bytes + other.bytes,
+        });
+    });
 }
 
 /// What this thread allocates until `work` is done, and what `work` gives.
@@ -95,13 +124,5 @@ pub fn count<R>(work: impl FnOnce() -> R) -> Allocations {
 pub async fn count_until<F: Future>(work: F) -> (Allocations, F::Output) {
     let before = so_far();
     let result = work.await;
-    (since(before), result)
-}
-
-fn since(before: Allocations) -> Allocations {
-    let now = so_far();
-    Allocations {
-        allocations: now.allocations - before.allocations,
-        bytes: now.bytes - before.bytes,
-    }
+    (so_far().since(before), result)
 }
