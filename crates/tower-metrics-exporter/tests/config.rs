@@ -40,6 +40,7 @@ url = "http://collector:4318"
 url = "http://prometheus:9090/api/v1/write"
 labels = { job = "orders", instance = "host-1" }
 max_samples = 100
+native_histograms = true
 bearer_file = "/run/secrets/token"
 
 [[pushgateway]]
@@ -117,6 +118,7 @@ fn every_key_is_read_and_becomes_a_sink() {
     for part in [
         "[(\"instance\", \"host-1\"), (\"job\", \"orders\")]",
         "max_samples: 100",
+        "natively: true",
         "credentials: Some",
     ] {
         assert!(write.contains(part), "no {part} in {write}");

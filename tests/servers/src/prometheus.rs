@@ -69,7 +69,7 @@ impl Prometheus {
             folder,
             "global: {}\n",
             &listen,
-            "exemplar-storage",
+            "exemplar-storage,native-histograms",
             &["--web.enable-remote-write-receiver"],
         )
     }

@@ -104,6 +104,67 @@ async fn written_to_prometheus(suite: Suite) {
     assert!(report.is_complete(), "{report:?}");
 }
 
+async fn written_natively(suite: Suite) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut prometheus = Prometheus::written_to(suite, folder, free_port());
+    let exporter = Exporter::builder()
+        .native_histograms(Matcher::full("n_seconds"), 1.1)
+        .exemplars(|| Some([("trace_id", "4bf92f3577b34da6a3ce929d0e0e4736")]))
+        .build()
+        .expect("it can be built");
+    let record = || {
+        with_local_recorder(&exporter.recorder(), || {
+            for value in [0.1, 0.2, 0.3, 0.4, 2.0, -1.0, 0.0] {
+                metrics::histogram!("n_seconds", "route" => "a").record(value);
+            }
+            metrics::histogram!("t_seconds").record(0.75);
+        });
+    };
+    record();
+    let sink = remote_write(prometheus.url()).native_histograms();
+    let sinks = start(exporter.sinks().sink(sink));
+    for (query, value) in [
+        (
+            "histogram_count(n_seconds{route=\"a\",job=\"orders\"}) == 7",
+            7.0,
+        ),
+        ("histogram_sum(n_seconds) == 2.0", 2.0),
+        // One of seven is below zero, and one far above it.
+        ("histogram_fraction(-Inf, -0.5, n_seconds) * 7 > 0.99", 1.0),
+        ("histogram_fraction(0.5, +Inf, n_seconds) * 7 > 0.99", 1.0),
+        // There are classic series only of what is not recorded natively.
+        ("t_seconds_count", 1.0),
+        ("absent(n_seconds_count)", 1.0),
+        ("absent(n_seconds_bucket)", 1.0),
+    ] {
+        let samples = prometheus.query(query);
+        let [(_, found)] = &*samples else {
+            panic!("{query}: {samples:?}")
+        };
+        assert!((found - value).abs() < 0.01, "{query}: {found}");
+    }
+    // Within a bucket's width of what it is.
+    let median = prometheus.query("histogram_quantile(0.5, n_seconds)")[0].1;
+    assert!((0.18..=0.22).contains(&median), "{median}");
+    assert!(!prometheus.exemplars("n_seconds").is_empty());
+    record();
+    prometheus.query("histogram_count(n_seconds) == 14");
+    assert!(exporter.remove("n_seconds", &[("route", "a")]));
+    prometheus.query("absent(n_seconds)");
+    let report = sinks.shutdown(DEADLINE).await;
+    assert!(report.is_complete(), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prometheus_2_53_takes_native_histograms() {
+    written_natively(Suite::Trixie).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prometheus_3_takes_native_histograms() {
+    written_natively(Suite::Forky).await;
+}
+
 async fn restarted_in_the_middle(suite: Suite) {
     let port = free_port();
     let folder = tempfile::tempdir().expect("a temporary folder");

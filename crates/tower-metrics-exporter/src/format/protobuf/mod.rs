@@ -1,3 +1,4 @@
+mod spans;
 mod wire;
 
 #[cfg(test)]
@@ -55,16 +56,11 @@ const HISTOGRAM_EXEMPLARS: u32 = 16;
 const BUCKET_CUMULATIVE_COUNT: u32 = 1;
 const BUCKET_UPPER_BOUND: u32 = 2;
 const BUCKET_EXEMPLAR: u32 = 3;
-const SPAN_OFFSET: u32 = 1;
-const SPAN_LENGTH: u32 = 2;
 const EXEMPLAR_LABEL: u32 = 1;
 const EXEMPLAR_VALUE: u32 = 2;
 const EXEMPLAR_TIMESTAMP: u32 = 3;
 const TIMESTAMP_SECONDS: u32 = 1;
 const TIMESTAMP_NANOS: u32 = 2;
-
-/// Gaps of so many empty buckets are written as such: another span would be longer.
-const MAX_GAP: i64 = 2;
 
 impl<'a> Protobuf<'a> {
     pub(crate) const fn new(page: &'a mut Vec<u8>) -> Self {
@@ -157,55 +153,23 @@ impl<'a> Protobuf<'a> {
         self.wire
             .double(HISTOGRAM_ZERO_THRESHOLD, native.zero_threshold);
         self.wire.unsigned(HISTOGRAM_ZERO_COUNT, native.zero_count);
-        self.spans(
+        self.wire.spans(
             HISTOGRAM_NEGATIVE_SPAN,
             HISTOGRAM_NEGATIVE_DELTA,
             &native.negative,
         );
-        self.spans(
+        self.wire.spans(
             HISTOGRAM_POSITIVE_SPAN,
             HISTOGRAM_POSITIVE_DELTA,
             &native.positive,
         );
         if native.count() == 0 {
             // Without a span it could be taken for a classic histogram.
-            self.span(HISTOGRAM_POSITIVE_SPAN, 0, 0);
+            self.wire.span(HISTOGRAM_POSITIVE_SPAN, 0, 0);
         }
         for exemplar in exemplars {
             self.exemplar(HISTOGRAM_EXEMPLARS, exemplar.as_ref());
         }
-    }
-
-    /// Where there are buckets, and by how much each differs from the one before.
-    fn spans(&mut self, span: u32, delta: u32, buckets: &[(i32, u64)]) {
-        let joins = |(one, _): &(i32, u64), (next, _): &(i32, u64)| {
-            i64::from(*next) - i64::from(*one) - 1 <= MAX_GAP
-        };
-        let (mut at, mut level) = (0, 0);
-        for run in buckets.chunk_by(joins) {
-            let (Some((first, _)), Some((last, _))) = (run.first(), run.last()) else {
-                continue;
-            };
-            let (first, last) = (i64::from(*first), i64::from(*last));
-            self.span(span, first - at, (last + 1 - first).unsigned_abs());
-            at = first;
-            for (index, count) in run {
-                while at < i64::from(*index) {
-                    self.wire.zigzag(delta, -level);
-                    (level, at) = (0, at + 1);
-                }
-                let count = i64::try_from(*count).unwrap_or(i64::MAX);
-                self.wire.zigzag(delta, count - level);
-                (level, at) = (count, at + 1);
-            }
-        }
-    }
-
-    fn span(&mut self, field: u32, offset: i64, length: u64) {
-        let span = self.wire.begin(field);
-        self.wire.zigzag(SPAN_OFFSET, offset);
-        self.wire.unsigned(SPAN_LENGTH, length);
-        self.wire.end(span);
     }
 }
 

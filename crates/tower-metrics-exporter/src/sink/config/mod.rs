@@ -131,3 +131,9 @@ impl SinkError {
         Self::new(format!("{key}: {self}"))
     }
 }
+
+#[cfg(any(feature = "pushgateway", feature = "remote-write"))]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}

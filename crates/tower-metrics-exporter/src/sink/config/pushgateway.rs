@@ -12,17 +12,12 @@ http_config! {
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         group: BTreeMap<String, String>,
         /// Whether only families of the same names are replaced in the group; not unless set.
-        #[serde(default, skip_serializing_if = "is_false")]
+        #[serde(default, skip_serializing_if = "super::is_false")]
         add: bool,
         /// Whether the group is deleted at shutdown; not unless set.
-        #[serde(default, skip_serializing_if = "is_false")]
+        #[serde(default, skip_serializing_if = "super::is_false")]
         delete_on_exit: bool,
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-const fn is_false(flag: &bool) -> bool {
-    !*flag
 }
 
 impl PushgatewayConfig {

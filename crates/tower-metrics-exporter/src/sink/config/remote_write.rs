@@ -12,6 +12,9 @@ http_config! {
         /// How many samples a request has at most: 2,000 unless set.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_samples: Option<usize>,
+        /// Whether native histograms are written as such; not unless set.
+        #[serde(default, skip_serializing_if = "super::is_false")]
+        native_histograms: bool,
     }
 }
 
@@ -28,6 +31,9 @@ impl RemoteWriteConfig {
         }
         if let Some(samples) = self.max_samples {
             sink = sink.max_samples(samples);
+        }
+        if self.native_histograms {
+            sink = sink.native_histograms();
         }
         set_http!(self, sink);
         Ok(sink)

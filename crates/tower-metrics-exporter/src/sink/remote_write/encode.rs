@@ -3,7 +3,7 @@ use std::{borrow::Cow, collections::HashSet, sync::Arc};
 use bytes::Bytes;
 
 use crate::{
-    format::{Exemplar, FamilyKind, Labels, UnixMillis, Writer},
+    format::{Exemplar, FamilyKind, Labels, NativeView, UnixMillis, Writer},
     sink::{
         Encoder, Frame, Payload,
         frame::{Family, Histogram, Series, Value},
@@ -16,6 +16,7 @@ const REQUEST_METADATA: u32 = 3;
 const SERIES_LABEL: u32 = 1;
 const SERIES_SAMPLE: u32 = 2;
 const SERIES_EXEMPLAR: u32 = 3;
+const SERIES_HISTOGRAM: u32 = 4;
 const LABEL_NAME: u32 = 1;
 const LABEL_VALUE: u32 = 2;
 const SAMPLE_VALUE: u32 = 1;
@@ -23,6 +24,16 @@ const SAMPLE_TIMESTAMP: u32 = 2;
 const EXEMPLAR_LABEL: u32 = 1;
 const EXEMPLAR_VALUE: u32 = 2;
 const EXEMPLAR_TIMESTAMP: u32 = 3;
+const HISTOGRAM_COUNT: u32 = 1;
+const HISTOGRAM_SUM: u32 = 3;
+const HISTOGRAM_SCHEMA: u32 = 4;
+const HISTOGRAM_ZERO_THRESHOLD: u32 = 5;
+const HISTOGRAM_ZERO_COUNT: u32 = 6;
+const HISTOGRAM_NEGATIVE_SPAN: u32 = 8;
+const HISTOGRAM_NEGATIVE_DELTA: u32 = 9;
+const HISTOGRAM_POSITIVE_SPAN: u32 = 11;
+const HISTOGRAM_POSITIVE_DELTA: u32 = 12;
+const HISTOGRAM_TIMESTAMP: u32 = 15;
 const METADATA_TYPE: u32 = 1;
 const METADATA_FAMILY: u32 = 2;
 const METADATA_HELP: u32 = 4;
@@ -39,17 +50,23 @@ pub(super) struct Requests {
     /// Of every series.
     labels: Labels,
     max_samples: usize,
+    /// Whether native histograms are written as such.
+    natively: bool,
     /// What was there last, to tell what is gone.
     last: Option<Arc<Frame>>,
+    /// When that was read which was there before it.
+    before_last: Option<UnixMillis>,
     metadata_at: Option<UnixMillis>,
 }
 
 impl Requests {
-    pub(super) fn new(labels: Labels, max_samples: usize) -> Self {
+    pub(super) fn new(labels: Labels, max_samples: usize, natively: bool) -> Self {
         Self {
             labels,
             max_samples: max_samples.max(1),
+            natively,
             last: None,
+            before_last: None,
             metadata_at: None,
         }
     }
@@ -75,7 +92,9 @@ impl Encoder for Requests {
             common: &common,
             at: frame.at(),
             exemplars_since,
+            before_last: self.before_last,
             max_samples: self.max_samples,
+            natively: self.natively,
             page: Vec::new(),
             samples: 0,
             payloads: Vec::new(),
@@ -99,6 +118,7 @@ impl Encoder for Requests {
             }
         }
         let payloads = request.finish();
+        self.before_last = exemplars_since;
         self.last = Some(Arc::clone(frame));
         payloads
     }
@@ -133,7 +153,9 @@ struct Request<'a> {
     common: &'a [Pair<'a>],
     at: UnixMillis,
     exemplars_since: Option<UnixMillis>,
+    before_last: Option<UnixMillis>,
     max_samples: usize,
+    natively: bool,
     page: Vec<u8>,
     samples: usize,
     payloads: Vec<Payload>,
@@ -147,7 +169,10 @@ impl Request<'_> {
         match &series.value {
             Value::Counter(value) => self.one(family, series, value.as_f64()),
             Value::Gauge(value) => self.one(family, series, *value),
-            Value::Histogram(histogram) => self.histogram(family, series, histogram, false),
+            Value::Histogram(histogram) => match &histogram.native {
+                Some(native) if self.natively => self.native(family, series, histogram, native),
+                _ => self.histogram(family, series, histogram, false),
+            },
         }
     }
 
@@ -155,6 +180,10 @@ impl Request<'_> {
     fn gone(&mut self, family: &Family, series: &Series) {
         match &series.value {
             Value::Counter(_) | Value::Gauge(_) => self.one(family, series, STALE),
+            // To Prometheus a number that is gone ends a histogram, too.
+            Value::Histogram(histogram) if self.natively && histogram.native.is_some() => {
+                self.one(family, series, STALE);
+            }
             Value::Histogram(histogram) => self.histogram(family, series, histogram, true),
         }
     }
@@ -181,13 +210,7 @@ impl Request<'_> {
         let buckets = histogram.bounds.le().zip(&histogram.cumulative);
         for (at, (le, count)) in buckets.enumerate() {
             let exemplar = histogram.exemplars.get(at).and_then(Option::as_ref);
-            let is_new = |exemplar: &&Exemplar| {
-                !is_gone
-                    && self
-                        .exemplars_since
-                        .is_none_or(|since| exemplar.at.0 >= since.0)
-            };
-            let exemplar = exemplar.filter(is_new);
+            let exemplar = exemplar.filter(|exemplar| !is_gone && self.is_new(exemplar));
             self.sample(&pairs, &bucket, Some(le), value(*count as f64), exemplar);
         }
         let sum = format!("{}_sum", family.name);
@@ -197,6 +220,55 @@ impl Request<'_> {
         self.sample(&pairs, &count, None, observations, None);
     }
 
+    fn is_new(&self, exemplar: &Exemplar) -> bool {
+        self.exemplars_since
+            .is_none_or(|since| exemplar.at.0 >= since.0)
+    }
+
+    fn native(
+        &mut self,
+        family: &Family,
+        series: &Series,
+        histogram: &Histogram,
+        native: &NativeView,
+    ) {
+        let pairs = series.labels.pairs().collect::<Vec<_>>();
+        // Prometheus takes exemplars before histograms, and none of a series that it does not know yet: those of a new
+        // one are sent with its second frame.
+        let was_made_since = |since: Option<UnixMillis>| {
+            since.is_none_or(|since| series.created.is_some_and(|created| created.0 >= since.0))
+        };
+        let is_first = was_made_since(self.exemplars_since);
+        let is_second = was_made_since(self.before_last);
+        let exemplars = histogram.exemplars.iter().flatten();
+        let mut exemplars: Vec<_> = exemplars
+            .filter(|exemplar| !is_first && (is_second || self.is_new(exemplar)))
+            .collect();
+        // And those of one series as they came.
+        exemplars.sort_by_key(|exemplar| exemplar.at.0);
+        let at = self.at;
+        self.write(&pairs, &family.name, None, &exemplars, |wire| {
+            let message = wire.begin_long(SERIES_HISTOGRAM);
+            wire.unsigned(HISTOGRAM_COUNT, native.count());
+            wire.double(HISTOGRAM_SUM, histogram.sum);
+            wire.zigzag(HISTOGRAM_SCHEMA, native.schema.into());
+            wire.double(HISTOGRAM_ZERO_THRESHOLD, native.zero_threshold);
+            wire.unsigned(HISTOGRAM_ZERO_COUNT, native.zero_count);
+            wire.spans(
+                HISTOGRAM_NEGATIVE_SPAN,
+                HISTOGRAM_NEGATIVE_DELTA,
+                &native.negative,
+            );
+            wire.spans(
+                HISTOGRAM_POSITIVE_SPAN,
+                HISTOGRAM_POSITIVE_DELTA,
+                &native.positive,
+            );
+            wire.unsigned(HISTOGRAM_TIMESTAMP, at.0);
+            wire.end(message);
+        });
+    }
+
     fn sample(
         &mut self,
         pairs: &[Pair<'_>],
@@ -204,6 +276,24 @@ impl Request<'_> {
         le: Option<&str>,
         value: f64,
         exemplar: Option<&Exemplar>,
+    ) {
+        let at = self.at;
+        self.write(pairs, name, le, exemplar.as_slice(), |wire| {
+            let sample = wire.begin(SERIES_SAMPLE);
+            wire.exact_double(SAMPLE_VALUE, value);
+            wire.unsigned(SAMPLE_TIMESTAMP, at.0);
+            wire.end(sample);
+        });
+    }
+
+    /// Writes a series of one sample.
+    fn write(
+        &mut self,
+        pairs: &[Pair<'_>],
+        name: &str,
+        le: Option<&str>,
+        exemplars: &[&Exemplar],
+        sample: impl FnOnce(&mut Writer<'_>),
     ) {
         let is_own = |(name, _): &&Pair<'_>| pairs.iter().any(|(own, _)| own == name);
         let common = self.common.iter().filter(|common| !is_own(common));
@@ -220,11 +310,8 @@ impl Request<'_> {
         for (name, value) in labels {
             wire.strings(SERIES_LABEL, (LABEL_NAME, name), (LABEL_VALUE, value));
         }
-        let sample = wire.begin(SERIES_SAMPLE);
-        wire.exact_double(SAMPLE_VALUE, value);
-        wire.unsigned(SAMPLE_TIMESTAMP, self.at.0);
-        wire.end(sample);
-        if let Some(Exemplar { labels, value, at }) = exemplar {
+        sample(&mut wire);
+        for Exemplar { labels, value, at } in exemplars {
             let exemplar = wire.begin(SERIES_EXEMPLAR);
             for (name, value) in labels.pairs() {
                 wire.strings(EXEMPLAR_LABEL, (LABEL_NAME, name), (LABEL_VALUE, &value));

@@ -37,7 +37,7 @@ use crate::format::Labels;
 /// | | |
 /// |---|---|
 /// | samples | those of a page, with the time at which all were read; in requests of [2,000](Self::max_samples) |
-/// | histograms | as their classic series, with exemplars |
+/// | histograms | as their classic series, or [native ones](Self::native_histograms) as such, with exemplars |
 /// | series that are gone | are marked as stale, once |
 /// | outages | what could not be sent is sent later, in order, as far as the [buffer](Self::buffer) goes; a server that has an attempt already takes it for the same |
 /// | answers | 5xx and 429 are tried again, not before the time that `Retry-After` says; others are not, and their samples are counted as `rejected` |
@@ -47,6 +47,7 @@ pub struct RemoteWrite {
     target: Target,
     labels: Vec<(String, String)>,
     max_samples: usize,
+    natively: bool,
     timeout: Duration,
     buffer: usize,
 }
@@ -64,6 +65,7 @@ impl RemoteWrite {
             target: Target::new("remote-write", url)?,
             labels: Vec::new(),
             max_samples: DEFAULT_MAX_SAMPLES,
+            natively: false,
             timeout: DEFAULT_TIMEOUT,
             buffer: DEFAULT_BUFFER,
         })
@@ -82,6 +84,14 @@ impl RemoteWrite {
         self
     }
 
+    /// Writes histograms that are recorded [natively](crate::ExporterBuilder::native_histograms) as native histograms,
+    /// in place of their classic series, as Prometheus takes them from a page. Not unless said so: Prometheus 2.53 and
+    /// 3.5 take them only with `--enable-feature=native-histograms`, and without it answer 500 to all that is written.
+    pub const fn native_histograms(mut self) -> Self {
+        self.natively = true;
+        self
+    }
+
     http_settings!();
 }
 
@@ -94,7 +104,7 @@ impl From<RemoteWrite> for Sink {
             keeps: Keeps::All,
             buffer: sink.buffer,
             timeout: sink.timeout,
-            encoder: Box::new(Requests::new(labels, sink.max_samples)),
+            encoder: Box::new(Requests::new(labels, sink.max_samples, sink.natively)),
             sender: Box::new(Writer {
                 target: sink.target,
             }),

@@ -30,6 +30,40 @@ mod proto {
         pub(super) samples: Vec<Sample>,
         #[prost(message, repeated, tag = "3")]
         pub(super) exemplars: Vec<Exemplar>,
+        #[prost(message, repeated, tag = "4")]
+        pub(super) histograms: Vec<Histogram>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub(super) struct Histogram {
+        #[prost(uint64, tag = "1")]
+        pub(super) count: u64,
+        #[prost(double, tag = "3")]
+        pub(super) sum: f64,
+        #[prost(sint32, tag = "4")]
+        pub(super) schema: i32,
+        #[prost(double, tag = "5")]
+        pub(super) zero_threshold: f64,
+        #[prost(uint64, tag = "6")]
+        pub(super) zero_count: u64,
+        #[prost(message, repeated, tag = "8")]
+        pub(super) negative_spans: Vec<Span>,
+        #[prost(sint64, repeated, tag = "9")]
+        pub(super) negative_deltas: Vec<i64>,
+        #[prost(message, repeated, tag = "11")]
+        pub(super) positive_spans: Vec<Span>,
+        #[prost(sint64, repeated, tag = "12")]
+        pub(super) positive_deltas: Vec<i64>,
+        #[prost(int64, tag = "15")]
+        pub(super) timestamp: i64,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub(super) struct Span {
+        #[prost(sint32, tag = "1")]
+        pub(super) offset: i32,
+        #[prost(uint32, tag = "2")]
+        pub(super) length: u32,
     }
 
     #[derive(Clone, PartialEq, Message)]
@@ -81,7 +115,7 @@ fn exporter() -> Exporter {
 
 fn requests() -> Requests {
     let labels = [("job", "orders"), ("a-b", "1"), ("route", "common")];
-    Requests::new(Labels::new(labels).0, 2000)
+    Requests::new(Labels::new(labels).0, 2000, false)
 }
 
 fn decode(payload: &Payload) -> proto::WriteRequest {
@@ -209,7 +243,7 @@ fn a_request_has_no_more_samples_than_it_may_and_points_are_samples() {
             });
         }
     });
-    let mut requests = Requests::new(Labels::default(), 10);
+    let mut requests = Requests::new(Labels::default(), 10, false);
     let payloads = requests.encode(&Arc::new(exporter.frame(UnixMillis(1))));
     assert!(payloads.len() >= 3);
     for payload in &payloads {
@@ -241,4 +275,68 @@ fn help_and_type_are_sent_now_and_then() {
     );
     assert!(metadata(30_000).is_empty());
     assert_eq!(metadata(60_001).len(), 1);
+}
+
+#[test]
+fn a_native_histogram_is_one_sample_in_place_of_its_classic_series() {
+    let exporter = Exporter::builder()
+        .native_histograms(Matcher::full("n_bytes"), 2.0)
+        .exemplars(|| Some([("trace_id", "4bf9")]))
+        .build()
+        .unwrap();
+    with_local_recorder(&exporter.recorder(), || {
+        // Buckets (1, 2], (2, 4], (256, 512], zero, and [-4, -2).
+        for value in [1.5, 2.0, 3.0, 300.0, 0.0, -3.0] {
+            metrics::histogram!("n_bytes").record(value);
+        }
+        metrics::histogram!("t_seconds").record(0.75);
+    });
+    let mut requests = Requests::new(Labels::default(), 2000, true);
+    let mut all = |at: u64| {
+        let payloads = requests.encode(&Arc::new(exporter.frame(UnixMillis(at))));
+        let series = payloads
+            .iter()
+            .flat_map(|payload| decode(payload).timeseries);
+        let is_of = |series: &proto::TimeSeries| {
+            let name = series.labels.iter().find(|label| label.name == "__name__");
+            name.is_some_and(|name| name.value.starts_with("n_bytes"))
+        };
+        let (native, others): (Vec<_>, Vec<_>) = series.partition(is_of);
+        (native, others.len())
+    };
+    let start = UnixMillis::now().0 + 1000;
+    let (native, others) = all(start);
+    assert!(others > 10);
+    let [series] = &*native else {
+        panic!("{native:?}")
+    };
+    assert_eq!(series.labels.len(), 1);
+    assert!(series.samples.is_empty());
+    let span = |offset, length| proto::Span { offset, length };
+    let expected = proto::Histogram {
+        count: 6,
+        sum: 303.5,
+        schema: 0,
+        zero_threshold: 2f64.powi(-128),
+        zero_count: 1,
+        negative_spans: vec![span(2, 1)],
+        negative_deltas: vec![1],
+        positive_spans: vec![span(1, 2), span(6, 1)],
+        positive_deltas: vec![2, -1, 0],
+        timestamp: i64::try_from(start).unwrap(),
+    };
+    assert_eq!(series.histograms, [expected]);
+    // Exemplars are of a series that is known: once, as they came.
+    assert_eq!(series.exemplars, []);
+    let exemplars = all(start + 1).0.remove(0).exemplars;
+    assert!(exemplars.len() > 1 && exemplars.is_sorted_by_key(|exemplar| exemplar.timestamp));
+    assert_eq!(all(start + 2).0[0].exemplars, []);
+    // What is gone is gone by its name.
+    assert!(exporter.remove("n_bytes", &[]));
+    let (native, _) = all(start + 3);
+    let [series] = &*native else {
+        panic!("{native:?}")
+    };
+    assert_eq!(series.samples[0].value.to_bits(), 0x7ff0_0000_0000_0002);
+    assert!(series.histograms.is_empty());
 }
