@@ -1,13 +1,13 @@
 use std::{
     cell::Cell,
     fmt,
-    hash::{BuildHasher as _, RandomState},
+    hash::{BuildHasher as _, Hash, Hasher, RandomState},
     process, thread,
     time::SystemTime,
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
 /// The header that carries the id, in requests and responses.
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -23,12 +23,33 @@ pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 /// Some(format!("Something went wrong. Please tell us: {}", context.request_id()))
 /// # }
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct RequestId(HeaderValue);
+#[derive(Clone)]
+pub struct RequestId(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    /// Here, and not in memory that requests on all threads count the users of.
+    Made([u8; Made::DIGITS]),
+    Given(HeaderValue),
+}
 
 impl Default for RequestId {
     fn default() -> Self {
-        Self(HeaderValue::from_static("unknown"))
+        Self(Kind::Given(HeaderValue::from_static("unknown")))
+    }
+}
+
+impl PartialEq for RequestId {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for RequestId {}
+
+impl Hash for RequestId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
     }
 }
 
@@ -38,25 +59,38 @@ impl RequestId {
     /// The id as text.
     pub fn as_str(&self) -> &str {
         // Only ever made of ASCII: so says a faster test than `HeaderValue::to_str`'s.
-        std::str::from_utf8(self.0.as_bytes()).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
-    pub(crate) const fn header_value(&self) -> &HeaderValue {
-        &self.0
+    /// The id as text that needs no escaping.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Kind::Made(digits) => digits,
+            Kind::Given(value) => value.as_bytes(),
+        }
+    }
+
+    /// Writes the id as text that needs no escaping.
+    #[inline]
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        match &self.0 {
+            // Of a known length: that takes no call.
+            Kind::Made(digits) => out.extend_from_slice(digits),
+            Kind::Given(value) => out.extend_from_slice(value.as_bytes()),
+        }
     }
 
     /// The id that a request came with, if it is well-formed.
-    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
-        let value = headers.get(HEADER)?;
+    pub(crate) fn of(value: &HeaderValue) -> Option<Self> {
         let known = |byte: &u8| byte.is_ascii_alphanumeric() || b"._:-".contains(byte);
         let well_formed = (1..=Self::LONGEST).contains(&value.len())
             && value.as_bytes().iter().all(known)
             && !value.is_sensitive();
-        well_formed.then(|| Self(value.clone()))
+        well_formed.then(|| Self(Kind::Given(value.clone())))
     }
 
-    /// An id that no other request has: 32 hexadecimal digits, by chance.
-    pub(crate) fn make() -> Self {
+    /// An id that no other request has: 32 hexadecimal digits, by chance. Also as a header's value.
+    pub(crate) fn make() -> (Self, HeaderValue) {
         thread_local! {
             static MADE: Cell<Made> = const { Cell::new(Made::new()) };
         }
@@ -90,14 +124,18 @@ impl Made {
         }
     }
 
-    fn next(&mut self) -> RequestId {
+    fn next(&mut self) -> (RequestId, HeaderValue) {
         if self.digits.len() < Self::DIGITS {
             self.digits = self.more();
         }
         let digits = self.digits.split_to(Self::DIGITS.min(self.digits.len()));
+        let id = match digits.first_chunk() {
+            Some(digits) => RequestId(Kind::Made(*digits)),
+            None => RequestId::default(),
+        };
         // Hexadecimal digits are always a header's value.
-        let id = HeaderValue::from_maybe_shared(digits);
-        id.map_or_else(|_| RequestId::default(), RequestId)
+        let value = HeaderValue::from_maybe_shared(digits);
+        (id, value.unwrap_or(HeaderValue::from_static("unknown")))
     }
 
     fn more(&mut self) -> Bytes {
@@ -160,9 +198,7 @@ mod tests {
     use super::*;
 
     fn accepted(value: &[u8]) -> bool {
-        let mut headers = HeaderMap::new();
-        headers.insert(HEADER, HeaderValue::from_bytes(value).unwrap());
-        RequestId::of(&headers).is_some()
+        RequestId::of(&HeaderValue::from_bytes(value).unwrap()).is_some()
     }
 
     #[test]
@@ -191,8 +227,16 @@ mod tests {
 
     #[test]
     fn made_ids_are_well_formed_and_distinct() {
-        let made: Vec<_> = (0..1000).map(|_| RequestId::make()).collect();
+        let made: Vec<_> = (0..1000).map(|_| RequestId::make().0).collect();
         assert!(made.iter().all(|id| accepted(id.as_str().as_bytes())));
         assert_eq!(made.iter().collect::<HashSet<_>>().len(), made.len());
+    }
+
+    #[test]
+    fn an_id_that_was_made_is_the_same_where_it_is_given() {
+        let (made, value) = RequestId::make();
+        let given = RequestId::of(&value).unwrap();
+        assert_eq!(given.as_str(), made.as_str());
+        assert_eq!(HashSet::from([given]), HashSet::from([made]));
     }
 }

@@ -56,6 +56,17 @@ fn a_line_allocates_nothing_but_ids_many_at_once() {
         allocations(JsonLoggingLayer::new().layer(service_fn(hello)))
     });
 
+    // What a request began goes on after it, as a scan behind a 202.
+    let subscriber = tracing_subscriber::registry().with(JsonLayer::new(io::sink));
+    let outlived = tracing::subscriber::with_default(subscriber, || {
+        let mut last = tracing::Span::none();
+        let service = service_fn(|request| {
+            last = tracing::error_span!("scan");
+            hello(request)
+        });
+        allocations(JsonLoggingLayer::new().layer(service))
+    });
+
     let sampled = JsonLogging::new().sample(Sample::one_in(u32::MAX));
     let sampled = allocations(JsonLoggingLayer::from(sampled).layer(service_fn(hello)));
 
@@ -63,5 +74,6 @@ fn a_line_allocates_nothing_but_ids_many_at_once() {
     let most = bare + 1000 / 32 + 2;
     assert!(direct <= most, "{direct} of {bare}");
     assert!(through <= most, "{through} of {bare}");
+    assert!(outlived <= most, "{outlived} of {bare}");
     assert!(sampled <= most, "{sampled} of {bare}");
 }

@@ -20,7 +20,9 @@ use crate::{access::Settings, context::RequestContext};
 #[derive(Default)]
 pub(crate) struct Facts {
     pub(crate) method: Method,
-    pub(crate) route: Option<Route>,
+    /// Copied: who counts the users of a route's text counts those of all threads.
+    route: String,
+    has_route: bool,
     /// What the policies let through, as text.
     pub(crate) path: Option<Text>,
     pub(crate) query: Option<Text>,
@@ -41,22 +43,6 @@ pub(crate) enum Text {
     Path(PathAndQuery),
     Query(PathAndQuery),
     Edited(String),
-}
-
-pub(crate) enum Route {
-    Text(String),
-    #[cfg(feature = "axum")]
-    Matched(axum::extract::MatchedPath),
-}
-
-impl Route {
-    pub(crate) fn as_str(&self) -> &str {
-        match self {
-            Self::Text(route) => route,
-            #[cfg(feature = "axum")]
-            Self::Matched(route) => route.as_str(),
-        }
-    }
 }
 
 impl Text {
@@ -90,18 +76,36 @@ impl Text {
 }
 
 impl Facts {
+    /// More memory than is kept for the next one.
+    const LONG_ROUTE: usize = 512;
+
+    pub(crate) fn set_route(&mut self, route: &str) {
+        self.route.clear();
+        self.route.push_str(route);
+        self.has_route = true;
+    }
+
+    /// The template of the route, where it is known.
+    pub(crate) fn route(&self) -> Option<&str> {
+        self.has_route.then_some(&*self.route)
+    }
+
     /// Lets go of what is a request's.
     pub(crate) fn clear(&mut self) {
         self.method = Method::GET;
-        (self.route, self.scheme, self.user_agent) = (None, None, None);
+        self.has_route = false;
+        if self.route.capacity() > Self::LONG_ROUTE {
+            self.route = String::new();
+        }
+        (self.scheme, self.user_agent) = (None, None);
         (self.path, self.query) = (None, None);
         self.request_headers.clear();
     }
 
     /// Where the request went, as well as may be said.
     pub(super) fn place(&self) -> Option<&str> {
-        let route = self.route.as_ref().map(Route::as_str);
-        route.or_else(|| self.path.as_ref().map(Text::as_str))
+        self.route()
+            .or_else(|| self.path.as_ref().map(Text::as_str))
     }
 
     pub(crate) fn user_agent(&self) -> Option<Cow<'_, str>> {
@@ -110,7 +114,7 @@ impl Facts {
 }
 
 /// What is known of a request when it has ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Ended {
     pub(crate) at: Instant,
     pub(crate) level: Level,

@@ -29,47 +29,59 @@ impl Announced {
     }
 }
 
-type Place = Cell<Option<Announced>>;
-
 thread_local! {
-    static ANNOUNCED: Place = const { Cell::new(None) };
+    static ANNOUNCED: Cell<Option<RequestContext>> = const { Cell::new(None) };
+    static ENDED: Cell<Option<Ended>> = const { Cell::new(None) };
 }
 
-/// Makes a request known to layers as long as it is there.
+/// Makes a request known to layers as long as it is there. One around it is known again after.
 #[derive(Debug)]
 #[must_use]
-pub(crate) struct Announcement(());
+pub(crate) struct Announcement {
+    outer: Option<RequestContext>,
+    outer_ended: Option<Ended>,
+    /// On a thread that ends nobody finds the request.
+    unannounced: Option<RequestContext>,
+}
 
 impl Announcement {
-    pub(crate) fn of(context: &RequestContext, ended: Option<&Ended>) -> Self {
-        put(Announced {
-            context: context.clone(),
-            ended: ended.cloned(),
-        });
-        Self(())
+    pub(crate) fn of(context: RequestContext, ended: Option<Ended>) -> Self {
+        let mut context = Some(context);
+        let outer = ANNOUNCED.try_with(|place| place.replace(context.take()));
+        Self {
+            outer: outer.ok().flatten(),
+            outer_ended: ENDED.replace(ended),
+            unannounced: context,
+        }
+    }
+
+    /// Gives the request back; it is there unless a layer panicked.
+    pub(crate) fn end(mut self) -> Option<RequestContext> {
+        self.unannounced
+            .take()
+            .or_else(|| ANNOUNCED.try_with(Cell::take).ok().flatten())
     }
 }
 
-/// Empties the place, also if a layer panics.
+/// Also if a layer panics.
 impl Drop for Announcement {
     fn drop(&mut self) {
-        drop(take());
+        ENDED.set(self.outer_ended);
+        drop(ANNOUNCED.try_with(|place| place.replace(self.outer.take())));
     }
 }
 
 /// Takes the request whose span is being made or whose line is being logged. Other layers look for it, too:
 /// it is to be [given back](give_back).
 pub(crate) fn take() -> Option<Announced> {
-    ANNOUNCED.try_with(Cell::take).ok().flatten()
+    let context = ANNOUNCED.try_with(Cell::take).ok().flatten()?;
+    let ended = ENDED.get();
+    Some(Announced { context, ended })
 }
 
 pub(crate) fn give_back(request: Option<Announced>) {
-    if let Some(request) = request {
-        put(request);
+    if let Some(Announced { context, .. }) = request {
+        // On a thread that ends nobody finds it.
+        let _ = ANNOUNCED.try_with(|place| place.set(Some(context)));
     }
-}
-
-fn put(request: Announced) {
-    // On a thread that ends nobody finds it.
-    let _ = ANNOUNCED.try_with(|place| place.set(Some(request)));
 }

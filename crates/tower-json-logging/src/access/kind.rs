@@ -35,7 +35,7 @@ pub(crate) fn kind(request: Request<'_>) -> u64 {
     } = request;
     let there = [
         context.trace().is_some(),
-        facts.route.is_some(),
+        facts.route().is_some(),
         facts.path.is_some(),
         facts.query.is_some(),
         facts.bytes_in.is_some(),

@@ -2,6 +2,7 @@
 
 mod facts;
 mod handover;
+mod headers;
 mod kind;
 mod observer;
 mod sample;
@@ -9,7 +10,7 @@ mod settings;
 mod write;
 
 #[cfg(test)]
-pub(crate) use self::facts::{Route, Text};
+pub(crate) use self::facts::Text;
 pub(crate) use self::{
     facts::{Ended, Facts, Headers, Request},
     handover::{Announced, give_back, take},

@@ -1,9 +1,6 @@
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use http::{
-    HeaderMap, HeaderName,
-    header::{CONTENT_TYPE, Entry},
-};
+use http::{HeaderName, HeaderValue, header::Entry};
 use tower_observe::{
     Class, Classify as _, End, Ending, Exchange, HttpClassify, Observe, RequestHead, ResponseHead,
     grpc::Code,
@@ -12,8 +9,9 @@ use tracing::{Level, Span, field};
 
 use super::{
     Sample,
-    facts::{Ended, Facts, Message, Request, Route, Text, method, protocol},
+    facts::{Ended, Facts, Message, Request, Text, method, protocol},
     handover::Announcement,
+    headers::Found,
     sample::Decision,
     settings::{Settings, chosen},
 };
@@ -195,39 +193,53 @@ impl Observe for JsonLogging {
     fn start(&self, request: &mut RequestHead<'_>) -> LoggedRequest {
         let settings = &self.settings;
         let skipped = settings.skip.as_ref().is_some_and(|skip| skip(request));
-        let headers = request.headers();
-        let given = (!settings.ignores_request_ids).then(|| RequestId::of(headers));
-        let id = given.flatten().unwrap_or_else(RequestId::make);
-        let trace = TraceContext::of(headers);
-        let is_grpc = is_grpc(headers);
-        let context = RequestContext::new(id, trace, |facts| {
+        let found = Found::within(request.headers());
+        let given = if settings.ignores_request_ids {
+            None
+        } else {
+            found.request_id()
+        };
+        let (id, id_header) = given.unwrap_or_else(RequestId::make);
+        let is_grpc = found.is_grpc();
+        let context = RequestContext::new(id, |trace, facts| {
+            if let Some(given) = found.trace() {
+                *trace = Some(given);
+            }
             if !skipped {
-                settings.look(request, facts);
+                settings.look(request, found, facts);
             }
             !skipped
         });
 
-        let mut announced = None;
+        if settings.inserts_context {
+            request.extensions_mut().insert(context.clone());
+        }
+        let (mut context, mut announced) = (Some(context), None);
+        let (id, trace_id): (Option<RequestId>, Option<TraceContext>);
         // At ERROR, so that a filter for severe events keeps what they belong to.
+        // Values are asked for only if somebody looks, in this order: the last one hands the request over.
         let span = tracing::error_span!(
             target: TARGET,
             "request",
             request_id = {
-                // Values are asked for only if somebody looks.
-                announced = Some(Announcement::of(&context, None));
-                context.request_id().as_str()
+                id = context.as_ref().map(|context| context.request_id().clone());
+                id.as_ref().map(RequestId::as_str)
             },
-            trace_id = context.trace_id(),
-            scan_id = field::Empty,
+            trace_id = {
+                trace_id = context.as_ref().and_then(RequestContext::trace).copied();
+                trace_id.as_ref().map(TraceContext::trace_id_as_str)
+            },
+            scan_id = {
+                announced = context.take().map(|context| Announcement::of(context, None));
+                field::Empty
+            },
         );
-        drop(announced);
-        if settings.inserts_context {
-            request.extensions_mut().insert(context.clone());
-        }
+        let context = context.or_else(|| announced?.end());
         LoggedRequest {
             settings: Arc::clone(settings),
             span,
-            context: Some(context),
+            context,
+            id_header: (!settings.is_silent).then_some(id_header),
             is_grpc,
             code: None,
         }
@@ -244,8 +256,10 @@ impl fmt::Debug for JsonLogging {
 pub struct LoggedRequest {
     settings: Arc<Settings>,
     span: Span,
-    /// `None` only while being dropped.
+    /// `None` only while being dropped, or if a layer panicked and somebody caught it.
     context: Option<RequestContext>,
+    /// The id for the response, unless that is not to have it.
+    id_header: Option<HeaderValue>,
     is_grpc: bool,
     /// In the response's headers, of a gRPC request.
     code: Option<Code>,
@@ -264,10 +278,10 @@ impl Exchange for LoggedRequest {
         if self.is_grpc {
             self.code = Code::from_headers(response.headers());
         }
-        if !self.settings.is_silent {
+        if let Some(id) = self.id_header.take() {
             // A map that is full does not get it: better than a panic.
             if let Ok(Entry::Vacant(place)) = response.headers_mut().try_entry(request_id::HEADER) {
-                drop(place.try_insert(context.request_id().header_value().clone()));
+                drop(place.try_insert(id));
             }
         }
     }
@@ -365,12 +379,12 @@ fn log(context: &RequestContext, facts: &Facts, ended: &Ended) {
                 target: TARGET,
                 $level,
                 event = {
-                    announced = Some(Announcement::of(context, Some(ended)));
+                    announced = Some(Announcement::of(context.clone(), Some(*ended)));
                     "http_request"
                 },
                 method,
                 method_original,
-                route = facts.route.as_ref().map(Route::as_str),
+                route = facts.route(),
                 path = facts.path.as_ref().map(Text::as_str),
                 query = facts.query.as_ref().map(Text::as_str),
                 status = ended.status,
@@ -396,11 +410,6 @@ fn log(context: &RequestContext, facts: &Facts, ended: &Ended) {
         Level::TRACE => line!(Level::TRACE),
     }
     drop(announced);
-}
-
-fn is_grpc(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE);
-    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
 fn unique(names: impl IntoIterator<Item = HeaderName>) -> Vec<HeaderName> {

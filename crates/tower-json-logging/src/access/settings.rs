@@ -3,13 +3,14 @@ use std::{
     sync::Arc,
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_LENGTH, header::USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tower_observe::{End, RequestHead};
 use tracing_core::Level;
 
 use super::{
     Sample,
-    facts::{Facts, Headers, Route, Text},
+    facts::{Facts, Headers, Text},
+    headers::Found,
 };
 use crate::{
     format::core::Core,
@@ -43,34 +44,39 @@ pub(crate) type LevelOf = dyn Fn(&End<'_>) -> Level + Send + Sync;
 impl Settings {
     /// Looks at a request, and notes what its line says. In place: the facts are large, and kept from
     /// request to request.
-    pub(crate) fn look(&self, request: &RequestHead<'_>, facts: &mut Facts) {
-        let headers = request.headers();
-        (facts.path, facts.query) = if self.path.omits() && request.uri().query().is_none() {
-            (None, None)
-        } else {
-            Text::of(request.uri(), self)
-        };
+    /// What is not there is not written, as the facts are [cleared](Facts::clear).
+    pub(super) fn look(&self, request: &RequestHead<'_>, found: Found<'_>, facts: &mut Facts) {
+        let uri = request.uri();
+        if !self.path.omits() || uri.query().is_some() {
+            (facts.path, facts.query) = Text::of(uri, self);
+        }
         facts.method.clone_from(request.method());
-        facts.route = self.route_of(request);
-        facts.scheme = request.uri().scheme().cloned();
+        self.note_route(request, facts);
+        if let Some(scheme) = uri.scheme() {
+            facts.scheme = Some(scheme.clone());
+        }
         facts.version = request.version();
-        facts.bytes_in = declared_length(headers);
+        facts.bytes_in = found.declared_length();
         facts.client_ip = self.client_ip_of(request);
-        facts.user_agent = headers.get(USER_AGENT).cloned();
+        if let Some(agent) = found.user_agent {
+            facts.user_agent = Some(agent.clone());
+        }
         if !self.request_headers.is_empty() {
-            facts.request_headers = chosen(headers, &self.request_headers);
+            facts.request_headers = chosen(request.headers(), &self.request_headers);
         }
     }
 
-    fn route_of(&self, request: &RequestHead<'_>) -> Option<Route> {
+    fn note_route(&self, request: &RequestHead<'_>, facts: &mut Facts) {
         if let Some(route) = &self.route {
-            return route(request).map(Route::Text);
+            if let Some(route) = route(request) {
+                facts.set_route(&route);
+            }
+        } else {
+            #[cfg(feature = "axum")]
+            if let Some(matched) = request.extensions().get::<axum::extract::MatchedPath>() {
+                facts.set_route(matched.as_str());
+            }
         }
-        #[cfg(feature = "axum")]
-        if let Some(matched) = request.extensions().get::<axum::extract::MatchedPath>() {
-            return Some(Route::Matched(matched.clone()));
-        }
-        None
     }
 
     fn client_ip_of(&self, request: &RequestHead<'_>) -> Option<IpAddr> {
@@ -101,16 +107,4 @@ pub(crate) fn chosen(headers: &HeaderMap, names: &[HeaderName]) -> Headers {
         Some((name.clone(), all))
     };
     names.iter().filter_map(value).collect()
-}
-
-/// Bytes of the request's body; `None` if it has none, or does not say.
-fn declared_length(headers: &HeaderMap) -> Option<u64> {
-    if headers.is_empty() {
-        return None;
-    }
-    let length = headers.get(CONTENT_LENGTH)?.to_str().ok()?;
-    // Digits only (RFC 9110 §8.6), and no more than a reader's integers hold.
-    let is_number = length.bytes().all(|byte| byte.is_ascii_digit());
-    let length: i64 = is_number.then(|| length.parse().ok())??;
-    u64::try_from(length).ok()
 }

@@ -66,8 +66,8 @@ pub(crate) fn fact(out: &mut Vec<u8>, fact: Fact, content: &Content<'_>) -> Opti
         Fact::Method => quoted(out, method(&facts.method).0),
         Fact::MethodOriginal => return Some(escape::text(out, room, method(&facts.method).1?)),
         Fact::Route => {
-            let route = facts.route.as_ref()?;
-            return Some(escape::text(out, limits.max_line() / 8, route.as_str()));
+            let route = facts.route()?;
+            return Some(escape::text(out, limits.max_line() / 8, route));
         }
         Fact::Path => {
             let path = facts.path.as_ref().map(Text::as_str)?;

@@ -81,18 +81,17 @@ impl RequestContext {
     /// The most fields that a request takes.
     const MOST_FIELDS: usize = 64;
 
-    /// A request. `look` notes the facts, and tells whether there is to be a line.
+    /// A request. `look` notes the trace and the facts, and tells whether there is to be a line.
     pub(crate) fn new(
         id: RequestId,
-        trace: Option<TraceContext>,
-        look: impl FnOnce(&mut Facts) -> bool,
+        look: impl FnOnce(&mut Option<TraceContext>, &mut Facts) -> bool,
     ) -> Self {
         let spare = SPARE.try_with(take_spare).ok().flatten();
         let mut inner = spare.unwrap_or_default();
         // Nobody else has it.
         if let Some(place) = Arc::get_mut(&mut inner) {
-            (place.id, place.trace) = (id, trace);
-            place.is_logged = look(&mut place.facts);
+            place.id = id;
+            place.is_logged = look(&mut place.trace, &mut place.facts);
         }
         Self(inner)
     }
@@ -100,7 +99,13 @@ impl RequestContext {
     /// Keeps the memory for a later request, unless somebody still looks at it.
     pub(crate) fn recycle(self) {
         let Self(mut inner) = self;
+        // Cheaper to ask, and mostly all that has to be.
+        if Arc::strong_count(&inner) > 1 {
+            return;
+        }
         if let Some(place) = Arc::get_mut(&mut inner) {
+            place.id = RequestId::default();
+            place.trace = None;
             place.facts.clear();
             drop(place.headers.take());
             let fields = place.fields.get_mut();
@@ -138,9 +143,7 @@ impl RequestContext {
 
     /// The id of the trace that the request came with: 32 hexadecimal digits.
     pub fn trace_id(&self) -> Option<&str> {
-        let trace = self.0.trace.as_ref()?;
-        // Only ever made of ASCII.
-        Some(std::str::from_utf8(trace.trace_id()).unwrap_or_default())
+        self.0.trace.as_ref().map(TraceContext::trace_id_as_str)
     }
 
     /// Sets a field, in place of one of the same name. Tells whether there was room: a request takes 64.
@@ -199,7 +202,7 @@ impl RequestContext {
     pub(crate) fn id(&self, slot: Slot) -> Option<&[u8]> {
         let trace = || self.0.trace.as_ref();
         match slot {
-            Slot::RequestId => Some(self.0.id.header_value().as_bytes()),
+            Slot::RequestId => Some(self.0.id.as_bytes()),
             Slot::TraceId => trace().map(TraceContext::trace_id),
             Slot::SpanId => trace().map(TraceContext::span_id),
             Slot::TraceFlags => trace().map(TraceContext::flags),

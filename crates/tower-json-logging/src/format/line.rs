@@ -50,6 +50,12 @@ impl Content<'_> {
                 Some(false)
             }
             Variable::Place => access::place(out, self),
+            Variable::Id(Slot::RequestId) => {
+                out.push(b'"');
+                self.head.request?.context.request_id().write(out);
+                out.push(b'"');
+                Some(false)
+            }
             Variable::Id(slot) => {
                 quoted(out, self.head.request?.context.id(slot)?);
                 Some(false)
@@ -141,9 +147,7 @@ impl Line<'_> {
     fn fact(&mut self, step: &Step, fact: Fact) {
         let level = self.content.head.level;
         match fact {
-            Fact::Timestamp => {
-                self.variable(step, Variable::Timestamp);
-            }
+            Fact::Timestamp => self.variable(step, Variable::Timestamp),
             // Of one's own, they may need to be escaped.
             Fact::Level => self.text(step, usize::MAX, self.content.schema.level_names.of(level)),
             Fact::Severity => self.json(
@@ -177,12 +181,15 @@ impl Line<'_> {
         // A request's own are not to be overwritten by what the service says of others.
         let is_own = |request: Request<'_>| request.context.id(slot).is_some();
         if head.request.is_some_and(is_own) {
-            self.variable(step, Variable::Id(slot));
-            return;
+            return self.variable(step, Variable::Id(slot));
         }
-        let is_there = fields.slot(slot).is_some();
-        if is_there && self.variable(step, Variable::Slot(slot)) {
-            return;
+        if let Some(value) = fields.slot(slot) {
+            if self.noted(step, Variable::Slot(slot), |out| {
+                out.extend_from_slice(value.bytes);
+                Some(value.cut)
+            }) {
+                return;
+            }
         }
         match (slot, head.request) {
             (Slot::Message, Some(request)) => self.message(step, request),
@@ -241,14 +248,26 @@ impl Line<'_> {
         self.put(step, |out| Some(escape::text(out, room, text)));
     }
 
-    /// What differs from line to line. Tells whether there is such a value, and it fits.
-    fn variable(&mut self, step: &Step, variable: Variable) -> bool {
+    /// What differs from line to line, if there is such a value.
+    fn variable(&mut self, step: &Step, variable: Variable) {
         let content = self.content;
-        let written = self.put(step, |out| content.variable(out, variable));
-        if let Some(range) = written.clone() {
+        self.noted(step, variable, |out| content.variable(out, variable));
+    }
+
+    /// As [`put`](Self::put), and notes where that is. Tells whether it fits.
+    #[inline]
+    fn noted(
+        &mut self,
+        step: &Step,
+        variable: Variable,
+        value: impl FnOnce(&mut Vec<u8>) -> Option<bool>,
+    ) -> bool {
+        let written = self.put(step, value);
+        let fits = written.is_some();
+        if let Some(range) = written {
             self.note(range, variable);
         }
-        written.is_some()
+        fits
     }
 
     fn note(&mut self, range: Range<usize>, variable: Variable) {

@@ -86,8 +86,10 @@ impl Spans {
             }
         }
         drop(stripe);
-        // May be the last of its request, and take foreign values along.
-        drop(closed.context);
+        // May be the last of its request.
+        if let Some(context) = closed.context {
+            context.recycle();
+        }
     }
 
     /// Changes the fields of an open span.

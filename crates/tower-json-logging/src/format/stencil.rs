@@ -188,7 +188,7 @@ mod tests {
     use super::*;
     use crate::{
         Fields as Style, Schema,
-        access::{Ended, Route, Text},
+        access::{Ended, Text},
         context::RequestContext,
         format::{
             Limits,
@@ -300,19 +300,17 @@ mod tests {
         let bytes: String = own.text.escape_default().collect();
         let header = || HeaderValue::from_str(&bytes).unwrap();
         let headers = || vec![(HeaderName::from_static("x-scan"), header())];
-        let trace = trace.then(|| {
-            let value = format!("00-{:032x}-{:016x}-01", own.number | 1, own.number | 1);
-            let headers = [("traceparent", value)].into_iter().map(|(name, value)| {
-                let name = HeaderName::from_static(name);
-                (name, value.parse::<HeaderValue>().unwrap())
-            });
-            TraceContext::of(&headers.collect()).unwrap()
-        });
-        let context = RequestContext::new(RequestId::make(), trace, |facts| {
+        let context = RequestContext::new(RequestId::make().0, |place, facts| {
+            if trace {
+                let id = own.number | 1;
+                *place = TraceContext::parse(format!("00-{id:032x}-{id:016x}-01").as_bytes());
+            }
             facts.method = common.method.clone();
             facts.version = common.version;
             facts.scheme.clone_from(&common.scheme);
-            facts.route = route.then(|| Route::Text(own.text.clone()));
+            if route {
+                facts.set_route(&own.text);
+            }
             facts.path = path.then(|| Text::Edited(own.text.clone()));
             facts.query = query.then(|| Text::Edited(own.text.clone()));
             facts.bytes_in = bytes_in.then_some(own.number);
