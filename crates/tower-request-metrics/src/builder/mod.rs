@@ -280,7 +280,9 @@ impl RequestMetricsBuilder {
 
     /// Registers a series again if it was not used for so long, as a recorder that forgets idle series
     /// would else not show what is recorded through its old handle. Should be well below the recorder's
-    /// own time; `None` if the recorder forgets nothing. Default: 30 seconds.
+    /// own time; `None` if the recorder forgets nothing, or, as tower-metrics-exporter's, brings a series
+    /// back whose handle is used again. Default: 30 seconds. What was registered again is recorded through
+    /// without an allocation, but with some atomic operations more.
     ///
     /// What remains: a series that the recorder forgets between this check and the record, or while a
     /// request holds a gauge up, misses that one record.
