@@ -2,8 +2,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::exponential::exponential;
 use crate::{
-    format::{Exemplar, FamilyKind, Labels, NativeView, Number, UnixMillis, Writer},
+    format::{Exemplar, FamilyKind, Labels, Number, UnixMillis, Writer},
     sink::{
         Encoder, Frame, Payload,
         frame::{Family, Histogram, Series, Value},
@@ -44,17 +45,6 @@ const HISTOGRAM_COUNTS: u32 = 6;
 const HISTOGRAM_BOUNDS: u32 = 7;
 const HISTOGRAM_EXEMPLAR: u32 = 8;
 const HISTOGRAM_ATTRIBUTE: u32 = 9;
-const EXPONENTIAL_ATTRIBUTE: u32 = 1;
-const EXPONENTIAL_COUNT: u32 = 4;
-const EXPONENTIAL_SUM: u32 = 5;
-const EXPONENTIAL_SCALE: u32 = 6;
-const EXPONENTIAL_ZERO_COUNT: u32 = 7;
-const EXPONENTIAL_POSITIVE: u32 = 8;
-const EXPONENTIAL_NEGATIVE: u32 = 9;
-const EXPONENTIAL_EXEMPLAR: u32 = 11;
-const EXPONENTIAL_ZERO_THRESHOLD: u32 = 14;
-const BUCKETS_OFFSET: u32 = 1;
-const BUCKETS_COUNTS: u32 = 2;
 const EXEMPLAR_TIME: u32 = 2;
 const EXEMPLAR_DOUBLE: u32 = 3;
 const EXEMPLAR_SPAN_ID: u32 = 4;
@@ -355,67 +345,7 @@ fn explicit(wire: &mut Writer<'_>, labels: &Labels, histogram: &Histogram) {
     attributes(wire, HISTOGRAM_ATTRIBUTE, labels);
 }
 
-fn exponential(wire: &mut Writer<'_>, labels: &Labels, histogram: &Histogram, native: &NativeView) {
-    attributes(wire, EXPONENTIAL_ATTRIBUTE, labels);
-    wire.fixed64(EXPONENTIAL_COUNT, native.count());
-    wire.double(EXPONENTIAL_SUM, histogram.sum);
-    let coarser = halvings(&native.positive).max(halvings(&native.negative));
-    let scale = i64::from(native.schema) - i64::from(coarser);
-    wire.zigzag(EXPONENTIAL_SCALE, scale);
-    wire.fixed64(EXPONENTIAL_ZERO_COUNT, native.zero_count);
-    buckets(wire, EXPONENTIAL_POSITIVE, &native.positive, coarser);
-    buckets(wire, EXPONENTIAL_NEGATIVE, &native.negative, coarser);
-    exemplars(wire, EXPONENTIAL_EXEMPLAR, histogram);
-    wire.double(EXPONENTIAL_ZERO_THRESHOLD, native.zero_threshold);
-}
-
-/// As many buckets are written of each sign, those that are empty included: `MaxSize` of OpenTelemetry's own
-/// histograms, and what its backends are made for.
-const MAX_BUCKETS: i32 = 160;
-
-/// How often neighbours have to be put together, so that there are no more than that from the first to the last.
-fn halvings(buckets: &[(i32, u64)]) -> u32 {
-    let (Some((first, _)), Some((last, _))) = (buckets.first(), buckets.last()) else {
-        return 0;
-    };
-    // Never as many: past it, all of them are two.
-    (0..31)
-        .find(|times| merged(*last, *times) - merged(*first, *times) < MAX_BUCKETS)
-        .unwrap_or(31)
-}
-
-/// The index of a bucket once neighbours were put together so often, as OpenTelemetry counts: by the lower bound,
-/// where Prometheus takes the upper.
-const fn merged(index: i32, times: u32) -> i32 {
-    (index - 1) >> times
-}
-
-/// All counts from the first to the last.
-fn buckets(wire: &mut Writer<'_>, field: u32, buckets: &[(i32, u64)], coarser: u32) {
-    let mut buckets = buckets
-        .iter()
-        .map(|(index, count)| (merged(*index, coarser), *count))
-        .peekable();
-    let Some((first, _)) = buckets.peek().copied() else {
-        return;
-    };
-    let message = wire.begin_long(field);
-    wire.zigzag(BUCKETS_OFFSET, first.into());
-    let mut next = first;
-    let counts = std::iter::from_fn(|| {
-        let mut count = 0;
-        buckets.peek()?;
-        while let Some((_, more)) = buckets.next_if(|(index, _)| *index == next) {
-            count += more;
-        }
-        next += 1;
-        Some(count)
-    });
-    wire.packed_varint(BUCKETS_COUNTS, counts);
-    wire.end(message);
-}
-
-fn exemplars(wire: &mut Writer<'_>, field: u32, histogram: &Histogram) {
+pub(super) fn exemplars(wire: &mut Writer<'_>, field: u32, histogram: &Histogram) {
     for Exemplar { labels, value, at } in histogram.exemplars.iter().flatten() {
         let exemplar = wire.begin(field);
         wire.fixed64(EXEMPLAR_TIME, nanos(at.0));
@@ -441,7 +371,7 @@ fn bytes_of(hex: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-fn attributes(wire: &mut Writer<'_>, field: u32, labels: &Labels) {
+pub(super) fn attributes(wire: &mut Writer<'_>, field: u32, labels: &Labels) {
     for (name, value) in labels.pairs() {
         attribute(wire, field, name, &value);
     }

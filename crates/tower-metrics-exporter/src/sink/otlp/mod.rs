@@ -1,6 +1,7 @@
 mod answer;
 mod encode;
 mod environment;
+mod exponential;
 mod grpc;
 #[cfg(test)]
 mod tests;

@@ -1,21 +1,14 @@
 //! HTTP, as several sinks speak it.
 
-use std::{
-    error::Error,
-    fmt,
-    future::Future,
-    io,
-    path::PathBuf,
-    pin::Pin,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+mod answer;
+mod credentials;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri,
-    header::{AUTHORIZATION, RETRY_AFTER, USER_AGENT},
+    header::{AUTHORIZATION, USER_AGENT},
 };
 use http_body::Body;
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
@@ -26,9 +19,15 @@ use hyper_util::{
 use tokio::time::timeout;
 use tower_service::Service;
 
+#[cfg(feature = "otlp")]
+pub(super) use self::answer::Broken;
+use self::answer::{excerpt, retry_after};
+pub(super) use self::{
+    answer::{Answered, Length},
+    credentials::{Credentials, Secret},
+};
 use super::{
     SinkError,
-    blocking::Blocking,
     failure::{Failure, Reason, Retry, chain},
 };
 
@@ -142,77 +141,6 @@ pub(super) struct Target {
     pub(super) client: HttpClient,
     pub(super) headers: HeaderMap,
     pub(super) credentials: Option<Credentials>,
-}
-
-/// Read anew for each request where they are in a file, so that they can be changed.
-#[derive(Clone)]
-pub(super) enum Credentials {
-    Bearer(Secret),
-    Basic(String, Secret),
-}
-
-#[derive(Clone)]
-pub(super) enum Secret {
-    Known(String),
-    File(PathBuf, Blocking<io::Result<String>>),
-}
-
-// By hand, to keep secrets out of logs.
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credentials")
-    }
-}
-
-impl Secret {
-    pub(super) fn file(path: PathBuf) -> Self {
-        Self::File(path, Blocking::default())
-    }
-
-    /// Off the workers: a file may be far away.
-    async fn read(&self) -> Result<String, Failure> {
-        let (path, blocking) = match self {
-            Self::Known(secret) => return Ok(secret.clone()),
-            Self::File(path, blocking) => (path, blocking),
-        };
-        let file = path.clone();
-        let text = blocking.run(move || std::fs::read_to_string(file)).await;
-        let text = text.unwrap_or_else(|| Err(io::Error::other("a panic")));
-        let failure = |text| Failure {
-            reason: Reason::Credentials,
-            retry: Retry::Later,
-            text,
-        };
-        let path = path.display();
-        match text {
-            Ok(text) if text.trim().is_empty() => Err(failure(format!(
-                "the file for the credentials, {path}, is empty: write the secret into it"
-            ))),
-            Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
-            Err(error) => Err(failure(format!(
-                "cannot read the credentials in {path}: {error}"
-            ))),
-        }
-    }
-}
-
-impl Credentials {
-    async fn header(&self) -> Result<HeaderValue, Failure> {
-        let text = match self {
-            Self::Bearer(token) => format!("Bearer {}", token.read().await?.trim()),
-            Self::Basic(user, password) => {
-                let pair = format!("{user}:{}", password.read().await?);
-                format!("Basic {}", STANDARD.encode(pair))
-            }
-        };
-        let mut header = HeaderValue::try_from(text).map_err(|_| Failure {
-            reason: Reason::Credentials,
-            retry: Retry::Later,
-            text: String::from("the credentials have characters that no header can have"),
-        })?;
-        header.set_sensitive(true);
-        Ok(header)
-    }
 }
 
 /// What a server means by a status.
@@ -352,74 +280,6 @@ impl Target {
 /// How long the text of an answer that is no success is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// More of an answer is not kept.
-const KEPT: usize = 64 * 1024;
-
-/// How much of an answer is read. The connection of one that has more is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Length {
-    /// As much as is kept.
-    Short,
-    /// As far as the trailers, if there is no more before them than this.
-    ToTrailers(usize),
-}
-
-/// What a server answered.
-#[derive(Debug, Default)]
-pub(super) struct Answered {
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
-    pub(super) trailers: Option<HeaderMap>,
-    /// Why it was not read to its end.
-    pub(super) broken: Option<Broken>,
-}
-
-/// An answer has no end.
-#[derive(Debug)]
-pub(super) enum Broken {
-    /// None that is read: there is too much before it.
-    TooLong(usize),
-    Failed(BoxError),
-}
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLong(most) => write!(f, "it has more than {most} bytes"),
-            Self::Failed(error) => f.write_str(&chain(&**error)),
-        }
-    }
-}
-
-impl Answered {
-    async fn read(&mut self, mut body: AnswerBody, length: Length) {
-        let most = match length {
-            Length::Short => KEPT,
-            Length::ToTrailers(most) => most,
-        };
-        let mut read = 0_usize;
-        while let Some(frame) = body.frame().await {
-            match frame.map(http_body::Frame::into_data) {
-                Ok(Ok(data)) => {
-                    read = read.saturating_add(data.len());
-                    let room = KEPT.saturating_sub(self.body.len());
-                    self.body
-                        .extend_from_slice(data.get(..room).unwrap_or(&data));
-                }
-                Ok(Err(frame)) => self.trailers = frame.into_trailers().ok(),
-                Err(error) => {
-                    self.broken = Some(Broken::Failed(error));
-                    return;
-                }
-            }
-            if read > most {
-                self.broken = Some(Broken::TooLong(most));
-                return;
-            }
-        }
-    }
-}
-
 const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 /// As Prometheus' servers mean it: what is no success is for ever, unless it is a fault, or too much.
@@ -431,32 +291,6 @@ pub(super) fn judge(status: StatusCode) -> Verdict {
     } else {
         Verdict::Refused
     }
-}
-
-/// Seconds, or a date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(value).ok()?;
-    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
-}
-
-/// The beginning of an answer, for a log.
-fn excerpt(body: &[u8]) -> String {
-    const LONGEST: usize = 256;
-    let text = String::from_utf8_lossy(body.get(..LONGEST).unwrap_or(body));
-    let text = text.trim();
-    text.chars()
-        .map(|character| {
-            if character.is_control() {
-                ' '
-            } else {
-                character
-            }
-        })
-        .collect()
 }
 
 /// The settings that every sink over HTTP has. It has a field `target: Target`, and `timeout` and `buffer`.
@@ -544,20 +378,6 @@ mod tests {
         assert!(error.contains("has no TLS"), "{error}");
         let credentials = Credentials::Bearer(Secret::Known(String::from("hunter2")));
         assert!(!format!("{credentials:?}").contains("hunter2"));
-    }
-
-    #[test]
-    fn a_time_to_come_back_is_seconds_or_a_date() {
-        let after = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(RETRY_AFTER, value.parse().unwrap());
-            retry_after(&headers)
-        };
-        assert_eq!(after("120"), Some(Duration::from_secs(120)));
-        assert_eq!(after("Fri, 31 Dec 1999 23:59:59 GMT"), Some(Duration::ZERO));
-        let later = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3600));
-        assert!(after(&later) > Some(Duration::from_secs(3500)));
-        assert_eq!(after("soon"), None);
     }
 
     #[test]
