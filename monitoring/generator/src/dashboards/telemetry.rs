@@ -63,7 +63,7 @@ pub(crate) fn dashboard() -> Dashboard {
                         .query("sum by (sink) (rate(exporter_sink_failures_total{<<target>>}[$__rate_interval]))", "{{sink}} failed"),
                     Panel::lines("Samples delivered", "ops", "By sink.")
                         .query("sum by (sink) (rate(exporter_sink_points_total{<<target>>}[$__rate_interval]))", "{{sink}}"),
-                    Panel::bars("Failed deliveries", "short", "Attempts of the hour before that failed, by reason. Two in five for ten minutes alert.")
+                    Panel::bars("Failed deliveries", "short", "Attempts of the hour before that failed, by reason. A fifth of all, for ten minutes, alerts.")
                         .query("sum by (sink, reason) (increase(exporter_sink_failures_total{<<target>>}[1h]))", "{{sink}} {{reason}}"),
                     Panel::bars("Samples lost", "short", "Given up in the hour before, by reason. Any alerts.")
                         .query("sum by (sink, reason) (increase(exporter_sink_lost_points_total{<<target>>}[1h]))", "{{sink}} {{reason}}"),
