@@ -148,8 +148,7 @@ impl Line<'_> {
         let level = self.content.head.level;
         match fact {
             Fact::Timestamp => self.variable(step, Variable::Timestamp),
-            // Of one's own, they may need to be escaped.
-            Fact::Level => self.text(step, usize::MAX, self.content.schema.level_names.of(level)),
+            Fact::Level => self.json(step, self.content.schema.level(level)),
             Fact::Severity => self.json(
                 step,
                 match level {

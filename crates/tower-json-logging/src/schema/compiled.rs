@@ -4,9 +4,11 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use tracing_core::Level;
+
 use crate::format::piece::Piece;
 
-use super::{Durations, Fact, Fields, Item, Kind, LevelNames, Schema, Slot, When, string};
+use super::{Durations, Fact, Fields, Item, Kind, Schema, Slot, When, string};
 
 /// A schema made ready: what is written is bytes already.
 #[derive(Debug)]
@@ -19,7 +21,8 @@ pub(crate) struct Compiled {
     objects: Box<[Box<[u8]>]>,
     /// `,"key":true`; empty if it is not to be said.
     pub(crate) truncated: Box<[u8]>,
-    pub(crate) level_names: LevelNames,
+    /// What the levels are called, from `TRACE` to `ERROR`. With its quotes.
+    levels: [Box<[u8]>; 5],
     pub(crate) durations: Durations,
     /// With its quotes.
     pub(crate) event: Box<[u8]>,
@@ -198,7 +201,18 @@ impl Compiled {
                 })
                 .collect(),
             truncated: truncated.unwrap_or_default().into_boxed_slice(),
-            level_names: schema.level_names,
+            levels: [
+                Level::TRACE,
+                Level::DEBUG,
+                Level::INFO,
+                Level::WARN,
+                Level::ERROR,
+            ]
+            .map(|level| {
+                string(schema.level_names.of(level))
+                    .into_bytes()
+                    .into_boxed_slice()
+            }),
             durations: schema.durations,
             event: string(&schema.event).into_bytes().into_boxed_slice(),
             sources_as_text: schema.sources_as_text,
@@ -220,6 +234,18 @@ impl Compiled {
     /// `,"name":{` of an object.
     pub(crate) fn object(&self, Object(at): Object) -> Option<&[u8]> {
         self.objects.get(usize::from(at)).map(AsRef::as_ref)
+    }
+
+    /// What a level is called, with its quotes.
+    pub(crate) fn level(&self, level: Level) -> &[u8] {
+        let [trace, debug, info, warn, error] = &self.levels;
+        match level {
+            Level::TRACE => trace,
+            Level::DEBUG => debug,
+            Level::INFO => info,
+            Level::WARN => warn,
+            Level::ERROR => error,
+        }
     }
 
     /// Whether fields of the program's own have a place.
