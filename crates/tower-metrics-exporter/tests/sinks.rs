@@ -29,6 +29,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, task::JoinSet};
+use tokio_stream::StreamExt;
 use tower_metrics_exporter::{
     Exporter, Otlp, Pushgateway, RemoteWrite, Sinks, SinksHandle, Statsd,
 };
@@ -256,9 +257,10 @@ async fn what_a_server_refuses_is_counted_and_not_tried_again() {
     }
 }
 
-/// An answer of 16 MiB, and how much of it was asked for.
-async fn talkative(status: u16) -> (String, Arc<AtomicUsize>, JoinSet<()>) {
-    const PART: &[u8] = &[b'x'; 16 * 1024];
+const PART: &[u8] = &[b'x'; 16 * 1024];
+
+/// An answer of so many parts that has no end, and how much of it was asked for.
+async fn talkative(status: u16, parts: usize) -> (String, Arc<AtomicUsize>, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let written = Arc::new(AtomicUsize::new(0));
@@ -272,11 +274,13 @@ async fn talkative(status: u16) -> (String, Arc<AtomicUsize>, JoinSet<()>) {
                 let all = Arc::clone(&all);
                 async move {
                     drop(request.into_body().collect().await);
-                    let parts = (0..1024).map(move |_| {
+                    let parts = (0..parts).map(move |_| {
                         all.fetch_add(PART.len(), Ordering::Relaxed);
                         Ok::<_, Infallible>(http_body::Frame::data(Bytes::from_static(PART)))
                     });
-                    let body = http_body_util::StreamBody::new(tokio_stream::iter(parts));
+                    let parts =
+                        StreamExt::chain(tokio_stream::iter(parts), tokio_stream::pending());
+                    let body = http_body_util::StreamBody::new(parts);
                     Ok::<_, Infallible>(Response::builder().status(status).body(body).unwrap())
                 }
             });
@@ -291,7 +295,7 @@ async fn talkative(status: u16) -> (String, Arc<AtomicUsize>, JoinSet<()>) {
 #[tokio::test]
 async fn the_status_of_an_answer_counts_however_long_its_body_is() {
     for (status, reason) in [(200, None), (400, Some("refused")), (500, Some("server"))] {
-        let (url, written, _tasks) = talkative(status).await;
+        let (url, written, _tasks) = talkative(status, 1024).await;
         let exporter = exporter();
         let sink = RemoteWrite::new(&url).unwrap();
         let sinks = exporter
@@ -317,6 +321,18 @@ async fn the_status_of_an_answer_counts_however_long_its_body_is() {
         let each = written.load(Ordering::Relaxed) as f64 / attempts;
         assert!(each < 12.0 * 1024.0 * 1024.0, "{each}");
     }
+}
+
+#[tokio::test]
+async fn the_status_of_an_answer_counts_also_if_its_body_never_comes() {
+    let (url, _, _tasks) = talkative(200, 0).await;
+    let exporter = exporter();
+    let sink = RemoteWrite::new(&url).unwrap();
+    let sinks = exporter.sinks().interval(Duration::from_secs(3600));
+    let report = sinks.sink(sink).start().unwrap().shutdown(DEADLINE).await;
+    assert!(report.is_complete(), "{report:?}");
+    let attempts = count_of(&exporter, "exporter_sink_duration_seconds_count");
+    assert!((attempts - 1.0).abs() < f64::EPSILON, "{attempts}");
 }
 
 fn count_of(exporter: &Exporter, name: &str) -> f64 {
@@ -440,10 +456,14 @@ fn a_file_of_credentials_that_hangs_holds_up_nobody() {
         // On the only thread there is.
         let sinks = start(exporter.sinks().sink(sink));
         failed(&exporter, "timeout", 2.0).await;
-        let write = tokio::task::spawn_blocking(move || std::fs::write(path, "late\n"));
+        // What was read while nobody waited is not used: it may be old.
+        tokio::task::spawn_blocking(move || {
+            while std::fs::write(&path, "late\n").is_ok() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
         server.has_seen(1).await;
         assert_eq!(server.seen()[0].headers["authorization"], "Bearer late");
-        write.await.unwrap().unwrap();
         drop(sinks);
     });
     // It hangs again by now.

@@ -237,7 +237,8 @@ impl<X: Exchange> Tracker<X> {
 
 impl<X: Exchange> Drop for Tracker<X> {
     fn drop(&mut self) {
-        if let Some(live) = &mut self.live {
+        // One that has ended, and whose observer panicked at that, is still there.
+        if let Some(live) = self.live.as_mut().filter(|live| !live.course.ended) {
             let (ending, at) = live.course.ending_at_drop();
             live.end(ending, None, at);
         }

@@ -314,14 +314,22 @@ impl Source {
         if !anyway && before.is_some() && before == Some(Stamp::of(&fs::metadata(path)?)) {
             return Ok(None);
         }
-        let mut file = fs::File::open(path)?;
-        let stamp = Stamp::of(&file.metadata()?);
         let mut text = String::new();
-        file.read_to_string(&mut text)?;
-        let is_settled = stamp.is_settled() && stamp == Stamp::of(&file.metadata()?);
-        // Kept even if the text is no good: what is wrong is said once.
-        lock(&self.state).stamp = is_settled.then_some(stamp);
-        Ok(Some(text))
+        lock(&self.state).stamp = None;
+        // What changes while it is read is half of one and half of the other: not what anybody wrote.
+        for _ in 0..ATTEMPTS {
+            let mut file = fs::File::open(path)?;
+            let stamp = Stamp::of(&file.metadata()?);
+            text.clear();
+            file.read_to_string(&mut text)?;
+            if stamp == Stamp::of(&file.metadata()?) {
+                // Kept even if the text is no good: what is wrong is said once.
+                lock(&self.state).stamp = stamp.is_settled().then_some(stamp);
+                return Ok(Some(text));
+            }
+        }
+        // At the first reading there is no other.
+        Ok(anyway.then_some(text))
     }
 }
 
@@ -372,13 +380,24 @@ struct Stamp {
 /// How coarse the times of files may be.
 const COARSE: Duration = Duration::from_secs(2);
 
+/// How far ahead another machine's clock may be.
+const AHEAD: Duration = Duration::from_secs(10 * 60);
+
+/// How often a file is read that changes meanwhile.
+const ATTEMPTS: usize = 3;
+
 impl Stamp {
     /// Whether a change from now on would be seen in it: one at the same time, as far as times of files go, would
     /// not.
     fn is_settled(&self) -> bool {
         let age = self.modified.map(|modified| modified.elapsed());
-        // What has no time has no other one later. What is of the future is so for long.
-        !matches!(age, Some(Ok(age)) if age < COARSE)
+        match age {
+            Some(Ok(age)) => age >= COARSE,
+            // Of a file server whose clock is ahead. What is further in the future is so for long.
+            Some(Err(ahead)) => ahead.duration() >= AHEAD,
+            // What has no time has no other one later.
+            None => true,
+        }
     }
 
     fn of(metadata: &fs::Metadata) -> Self {
@@ -499,6 +518,15 @@ mod tests {
         let hour_ago = SystemTime::now() - Duration::from_secs(3600);
         let file = fs::File::options().append(true).open(&path).unwrap();
         file.set_modified(hour_ago).unwrap();
+        assert!(looked());
+        assert!(!looked());
+        // A file server's clock is ahead.
+        file.set_modified(SystemTime::now() + Duration::from_secs(60))
+            .unwrap();
+        assert!(looked());
+        assert!(looked());
+        file.set_modified(SystemTime::now() + Duration::from_secs(3600))
+            .unwrap();
         assert!(looked());
         assert!(!looked());
     }

@@ -296,6 +296,7 @@ impl Reader {
         let frame = self.frame();
         for (lane, encoder) in &mut self.encoders {
             lane.fill(encoder.encode(&frame));
+            lane.is_unread.store(false, Ordering::Release);
         }
     }
 }
@@ -318,11 +319,11 @@ async fn read_on(
         let stops = timeout_at(due, stopping.wait_for(|stops| *stops))
             .await
             .is_ok();
+        for lane in &lanes {
+            lane.is_unread.store(true, Ordering::Release);
+        }
         if on_thread(&reader, Reader::read).await.is_err() {
             tracing::error!("series could not be read for the sinks: a panic");
-            for lane in &lanes {
-                lane.is_unread.store(stops, Ordering::Release);
-            }
         }
         if stops {
             break;

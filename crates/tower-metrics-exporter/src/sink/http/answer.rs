@@ -88,7 +88,7 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// The beginning of an answer, for a log.
-pub(super) fn excerpt(body: &[u8]) -> String {
+pub(in crate::sink) fn excerpt(body: &[u8]) -> String {
     const LONGEST: usize = 256;
     let text = String::from_utf8_lossy(body.get(..LONGEST).unwrap_or(body));
     let text = text.trim();

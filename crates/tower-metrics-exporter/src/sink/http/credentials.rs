@@ -40,7 +40,9 @@ impl Secret {
             Self::File(path, blocking) => (path, blocking),
         };
         let file = path.clone();
-        let text = blocking.run(move || std::fs::read_to_string(file)).await;
+        let text = blocking
+            .run_anew(move || std::fs::read_to_string(file))
+            .await;
         let text = text.unwrap_or_else(|| Err(io::Error::other("a panic")));
         let failure = |text| Failure {
             reason: Reason::Credentials,

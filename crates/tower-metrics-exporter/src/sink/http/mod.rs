@@ -21,7 +21,8 @@ use tower_service::Service;
 
 #[cfg(feature = "otlp")]
 pub(super) use self::answer::Broken;
-use self::answer::{excerpt, retry_after};
+pub(super) use self::answer::excerpt;
+use self::answer::retry_after;
 pub(super) use self::{
     answer::{Answered, Length},
     credentials::{Credentials, Secret},
@@ -254,12 +255,15 @@ impl Target {
             headers: parts.headers,
             ..Answered::default()
         };
+        match (verdict, length) {
+            // The trailers have the verdict.
+            (Verdict::Taken, Length::ToTrailers(_)) => answered.read(body, length).await,
+            // For the message, or for how many were rejected, which are worth no more.
+            _ => drop(timeout(PATIENCE, answered.read(body, Length::Short)).await),
+        }
         if verdict == Verdict::Taken {
-            answered.read(body, length).await;
             return Ok(answered);
         }
-        // For the message, which is worth no more.
-        drop(timeout(PATIENCE, answered.read(body, Length::Short)).await);
         let retry = match (verdict, retry_after(&answered.headers)) {
             (Verdict::Refused, _) => Retry::Never,
             (_, Some(after)) => Retry::After(after),
@@ -277,7 +281,7 @@ impl Target {
     }
 }
 
-/// How long the text of an answer that is no success is waited for.
+/// How long the text of an answer is waited for whose status has told all.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::sink::Sent;
+use crate::sink::{Sent, http::excerpt};
 
 // `ExportMetricsServiceResponse` and what is in it, `MESSAGE_FIELD`.
 const RESPONSE_PARTIAL_SUCCESS: u32 = 1;
@@ -21,9 +21,12 @@ pub(super) fn partial_success(response: &[u8]) -> Sent {
     let mut sent = Sent::default();
     for (field, value) in messages(response, RESPONSE_PARTIAL_SUCCESS).flat_map(Fields) {
         match (field, value) {
-            (PARTIAL_SUCCESS_REJECTED, Value::Number(count)) => sent.rejected = count,
+            // None is negative.
+            (PARTIAL_SUCCESS_REJECTED, Value::Number(count)) => {
+                sent.rejected = i64::try_from(count).map_or(0, i64::unsigned_abs);
+            }
             (PARTIAL_SUCCESS_MESSAGE, Value::Bytes(text)) => {
-                sent.why = Some(String::from_utf8_lossy(text).into_owned());
+                sent.why = Some(excerpt(text));
             }
             _ => {}
         }
@@ -182,7 +185,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_rejected_is_read_with_its_reason(count in 0..i64::MAX, text in ".{0,20}") {
+        fn what_is_rejected_is_read_with_its_reason(count in 0..i64::MAX, text in "[^\\pC\\s]{0,20}") {
             let response = Response {
                 partial_success: Some(PartialSuccess {
                     rejected_data_points: count,
@@ -208,6 +211,23 @@ mod tests {
             partial_success(&bytes);
             retry_delay(&bytes);
         }
+    }
+
+    #[test]
+    fn none_is_rejected_where_the_number_is_negative_and_the_text_is_bounded() {
+        let partial_success = Some(PartialSuccess {
+            rejected_data_points: -1,
+            error_message: "a\nb".repeat(1000),
+        });
+        let response = Response { partial_success };
+        let sent = partial_success_of(&response);
+        assert_eq!(sent.rejected, 0);
+        let why = sent.why.unwrap();
+        assert!(why.len() <= 256 && why.starts_with("a ba b"), "{why}");
+    }
+
+    fn partial_success_of(response: &Response) -> Sent {
+        partial_success(&prost::Message::encode_to_vec(response))
     }
 
     #[test]

@@ -142,10 +142,16 @@ impl Encoder for Lines {
                 }
             }
         }
+        let since = &mut self.since;
         self.told.retain(|_, series| {
             series.retain(|_, told| {
                 told.gone += 1;
-                told.gone <= REMEMBERED
+                let is_remembered = told.gone <= REMEMBERED;
+                if !is_remembered {
+                    // Were it to come back, nobody would know that it had been told.
+                    *since = frame.at();
+                }
+                is_remembered
             });
             !series.is_empty()
         });

@@ -215,8 +215,15 @@ async fn send(socket: &UdpSocket, datagram: &[u8]) -> io::Result<()> {
 
 /// Whether the datagram is longer than the system can send: it will always be.
 pub(super) fn is_too_long(error: &io::Error) -> bool {
-    // As Linux, the BSDs, and Windows number it.
-    matches!(error.raw_os_error(), Some(90 | 40 | 10040))
+    // `EMSGSIZE`, which has another number on each.
+    const EMSGSIZE: i32 = if cfg!(windows) {
+        10040
+    } else if cfg!(any(target_os = "linux", target_os = "android")) {
+        90
+    } else {
+        40
+    };
+    error.raw_os_error() == Some(EMSGSIZE)
 }
 
 #[cfg(test)]

@@ -132,6 +132,41 @@ fn a_series_that_comes_back_with_its_value_is_not_told_twice() {
 }
 
 #[test]
+fn what_was_told_so_long_ago_that_nobody_knows_is_not_told_twice() {
+    let exporter = exporter();
+    let mut lines = Lines::new(Dialect::DogStatsd, String::new(), 1432);
+    let told = |lines: &mut Lines| {
+        let frame = Arc::new(exporter.frame(UnixMillis::now()));
+        let payloads = lines.encode(&frame).into_iter();
+        let text = payloads.map(|payload| String::from_utf8(payload.body.to_vec()).unwrap());
+        let text = text.collect::<Vec<_>>().join("\n");
+        let of_others = |line: &&str| !line.starts_with("exporter_");
+        text.lines()
+            .filter(of_others)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let counter = |name: &'static str| {
+        metrics::with_local_recorder(&exporter.recorder(), || metrics::counter!(name))
+    };
+    let held = counter("nightly_total");
+    held.increment(100);
+    assert_eq!(told(&mut lines), ["nightly_total:100|c"]);
+    assert!(exporter.remove("nightly_total", &[]));
+    std::thread::sleep(Duration::from_millis(2));
+    for _ in 0..400 {
+        assert_eq!(told(&mut lines), [""; 0]);
+    }
+    // It comes back with all that it had. What is lost of it is less than to be counted twice.
+    held.increment(1);
+    assert_eq!(told(&mut lines), [""; 0]);
+    held.increment(7);
+    std::thread::sleep(Duration::from_millis(2));
+    counter("new_total").increment(3);
+    assert_eq!(told(&mut lines), ["new_total:3|c", "nightly_total:7|c"]);
+}
+
+#[test]
 fn what_was_counted_before_is_told_by_the_first_and_not_by_those_that_begin_later() {
     let odometer = Arc::new(std::sync::atomic::AtomicU32::new(1_000_000));
     let exporter = Exporter::builder()
