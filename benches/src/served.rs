@@ -15,11 +15,6 @@ use benches::route;
 use clap::ValueEnum;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use opentelemetry::global;
-use scan_platform::{
-    platform::Platform,
-    scan::Policy,
-    store::{DatabaseUrl, Store},
-};
 use tower_http::trace::{DefaultMakeSpan, DefaultOnResponse, TraceLayer};
 use tower_json_logging::{JsonLayer, JsonLogging, Sink};
 use tower_metrics_exporter::Exporter;
@@ -61,15 +56,32 @@ impl Inner {
     async fn routes(self) -> Result<Router> {
         match self {
             Self::Route => Ok(route::router(1)),
-            Self::Platform => {
-                let store = Store::opened(&DatabaseUrl::in_memory(), "benches").await?;
-                let scans = ScanMetrics::builder().build()?;
-                let root = std::env::current_dir()?;
-                let platform = Platform::by_itself(&root, Policy::default(), &scans, store)?;
-                Ok(scan_platform::api::routes(platform, None))
-            }
+            Self::Platform => platform().await,
         }
     }
+}
+
+#[cfg(feature = "platform")]
+async fn platform() -> Result<Router> {
+    use scan_platform::{
+        api,
+        platform::Platform,
+        scan::Policy,
+        store::{DatabaseUrl, Store},
+    };
+
+    let store = Store::opened(&DatabaseUrl::in_memory(), "benches").await?;
+    let scans = ScanMetrics::builder().build()?;
+    let root = std::env::current_dir()?;
+    let platform = Platform::by_itself(&root, Policy::default(), &scans, store)?;
+    Ok(api::routes(platform, None))
+}
+
+#[cfg(not(feature = "platform"))]
+async fn platform() -> Result<Router> {
+    anyhow::bail!(
+        "compiled without the feature `platform`: `cargo xtask bench` compiles a program that has it"
+    )
 }
 
 /// Serves until the process is ended. Tells its address on standard output first.

@@ -1,8 +1,11 @@
 //! `cargo xtask bench`: hands over to the programs in `benches/`.
 
-use std::path::Path;
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::command::Cmd;
 use crate::tools::{self, Folder, debian, python};
@@ -53,7 +56,31 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     if !args.check && !args.bless {
         python::ensure(&dir, &python::BENCHES)?;
     }
-    command(root, args).env(tools::FOLDER_VARIABLE, &dir).run()
+    let mut cmd = command(root, args).env(tools::FOLDER_VARIABLE, &dir);
+    let is_served = args
+        .group
+        .as_deref()
+        .is_none_or(|group| group == END_TO_END);
+    if is_served && !args.check && !args.bless {
+        cmd = cmd.env("BENCHES_PLATFORM", &platform(root)?);
+    }
+    cmd.run()
+}
+
+const END_TO_END: &str = "end-to-end";
+
+/// Compiles the program that serves the scan platform. It has another set of features than the one that measures: what
+/// the platform turns on in axum and others would cost all sides of all comparisons.
+fn platform(root: &Path) -> Result<PathBuf> {
+    let cmd = Cmd::cargo(root).args(["build", "--profile", "bench", "--quiet"]);
+    let cmd = cmd.args(["--package", "benches", "--features", "platform"]);
+    cmd.args(["--bin", "benches"]).run()?;
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let built = target.join("release/benches");
+    let kept = target.join("release/benches-platform");
+    fs::copy(&built, &kept)
+        .with_context(|| format!("cannot copy {} to {}", built.display(), kept.display()))?;
+    Ok(kept)
 }
 
 fn command(root: &Path, args: &Args) -> Cmd {

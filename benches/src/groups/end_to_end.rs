@@ -65,6 +65,11 @@ fn served(inner: Inner, stacks: &[Stack], effort: Effort, rows: &mut Rows) -> Re
     if inner == Inner::Route {
         servers.extend([Server::python("bare")?, Server::python("metrics")?]);
     }
+    let rounds = match inner {
+        Inner::Route => effort.rounds.min(6),
+        // Its differences are large.
+        Inner::Platform => effort.rounds.min(3),
+    };
     for loader in [Loader::Wrk, Loader::H2load] {
         // uvicorn speaks HTTP/1.1 only.
         let servers = match loader {
@@ -72,7 +77,7 @@ fn served(inner: Inner, stacks: &[Stack], effort: Effort, rows: &mut Rows) -> Re
             Loader::H2load => &servers[..stacks.len()],
         };
         let mut costs = vec![Cost::default(); servers.len()];
-        for round in 0..=effort.rounds.min(6) {
+        for round in 0..=rounds {
             for (server, cost) in servers.iter().zip(&mut costs) {
                 let one = server.load(loader)?;
                 // The first round is there to warm up.
@@ -245,7 +250,11 @@ impl Server {
     fn start(stack: Stack, inner: Inner, log: &Path) -> Result<Self> {
         let stack = stack.to_possible_value().context("it has a name")?;
         let name = inner.to_possible_value().context("it has a name")?;
-        let mut command = pinned(0, env::current_exe()?.as_ref());
+        let program = match (inner, env::var_os("BENCHES_PLATFORM")) {
+            (Inner::Platform, Some(program)) => program.into(),
+            _ => env::current_exe()?,
+        };
+        let mut command = pinned(0, &program);
         command
             .args(["--serve", stack.get_name(), "--inner", name.get_name()])
             .arg("--log")
