@@ -201,18 +201,10 @@ impl Compiled {
                 })
                 .collect(),
             truncated: truncated.unwrap_or_default().into_boxed_slice(),
-            levels: [
-                Level::TRACE,
-                Level::DEBUG,
-                Level::INFO,
-                Level::WARN,
-                Level::ERROR,
-            ]
-            .map(|level| {
-                string(schema.level_names.of(level))
-                    .into_bytes()
-                    .into_boxed_slice()
-            }),
+            levels: schema
+                .level_names
+                .all()
+                .map(|name| string(name).into_bytes().into_boxed_slice()),
             durations: schema.durations,
             event: string(&schema.event).into_bytes().into_boxed_slice(),
             sources_as_text: schema.sources_as_text,

@@ -268,20 +268,12 @@ impl Item {
 }
 
 impl LevelNames {
-    pub(crate) const fn of(self, level: tracing_core::Level) -> &'static str {
-        use tracing_core::Level;
-
-        let [trace, debug, info, warn, error] = match self {
+    /// From trace to error.
+    const fn all(self) -> [&'static str; 5] {
+        match self {
             Self::Tracing => ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"],
             Self::Python => ["DEBUG", "DEBUG", "INFO", "WARNING", "ERROR"],
             Self::Custom(names) => names,
-        };
-        match level {
-            Level::TRACE => trace,
-            Level::DEBUG => debug,
-            Level::INFO => info,
-            Level::WARN => warn,
-            Level::ERROR => error,
         }
     }
 }
