@@ -47,6 +47,7 @@ pub struct Side {
     backend: Rc<dyn Backend>,
     run: Box<dyn FnMut(usize)>,
     allocates_nothing: bool,
+    floor: usize,
 }
 
 impl Side {
@@ -61,7 +62,14 @@ impl Side {
             backend,
             run: Box::new(run),
             allocates_nothing: false,
+            floor: 1,
         }
+    }
+
+    /// Its floor is the side at this place, and not the second one.
+    pub const fn above(mut self, floor: usize) -> Self {
+        self.floor = floor;
+        self
     }
 
     /// It is a broken contract if it allocates more than the floor, unless the backend does.
@@ -79,6 +87,8 @@ struct Cost {
     /// Allocations of all rounds.
     allocations: u64,
     allocates_nothing: bool,
+    /// The place of the side that it is above of.
+    floor: usize,
 }
 
 /// What a comparison showed.
@@ -105,6 +115,7 @@ pub fn measure(title: impl Into<String>, mut sides: Vec<Side>, effort: Effort) -
             nanos: Vec::new(),
             allocations: 0,
             allocates_nothing: side.allocates_nothing,
+            floor: side.floor,
         })
         .collect();
     let rounds = effort.rounds.max(effort.operations / effort.batch);
@@ -165,15 +176,17 @@ impl Costs {
     /// Prints each side: what it adds to the bare service, and to the floor, and how much of what the
     /// peer adds that is.
     pub fn print(&self) {
-        let [bare, floor, peer, ..] = &self.sides[..] else {
+        let [bare, _, peer, ..] = &self.sides[..] else {
             return;
         };
+        let floor_of_peer = self.floor(peer);
         println!("\n{}", self.title);
         println!(
             "  {:<52} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
             "", "ns", "+bare", "+allocs", "of peer", "+floor", "±", "+allocs", "of peer"
         );
         for side in &self.sides {
+            let floor = self.floor(side);
             let [low, added, high] = side.above(floor);
             println!(
                 "  {:<52} {:>8.0} {:>+8.0} {:>+8.1} {:>8.3} {:>+8.0} {:>8.0} {:>+8.1} {:>8.3}",
@@ -185,7 +198,7 @@ impl Costs {
                 added,
                 (high - low) / 2.0,
                 self.allocations_above(side, floor),
-                added / peer.above(floor)[1],
+                added / peer.above(floor_of_peer)[1],
             );
         }
     }
@@ -193,7 +206,7 @@ impl Costs {
     /// The nanoseconds that the side of this name adds to the floor.
     pub fn added(&self, name: &str) -> f64 {
         let side = self.side(name);
-        side.map_or(f64::NAN, |side| side.above(&self.sides[1])[1])
+        side.map_or(f64::NAN, |side| side.above(self.floor(side))[1])
     }
 
     /// Nothing was measured.
@@ -220,8 +233,8 @@ impl Costs {
             (Some(mine), Some(theirs)) => Row::new(group, case, self.added(ours))
                 .beside(peer, of.added(peer))
                 .allocations(
-                    self.allocations_above(mine, &self.sides[1]),
-                    of.allocations_above(theirs, &of.sides[1]),
+                    self.allocations_above(mine, self.floor(mine)),
+                    of.allocations_above(theirs, of.floor(theirs)),
                 ),
             _ => Row::new(group, case, f64::NAN),
         };
@@ -229,7 +242,7 @@ impl Costs {
             sides: [(self, ours), (of, peer)].map(|(costs, side)| Counting {
                 title: costs.title.clone(),
                 side: side.to_owned(),
-                floor: costs.sides.get(1).map(|floor| floor.name.clone()),
+                floor: costs.side(side).map(|side| costs.floor(side).name.clone()),
             }),
         };
         (row, counted)
@@ -241,16 +254,19 @@ impl Costs {
         side.map_or(f64::NAN, |side| quartiles(side.nanos.clone())[1])
     }
 
+    fn floor(&self, side: &Cost) -> &Cost {
+        &self.sides[side.floor]
+    }
+
     fn side(&self, name: &str) -> Option<&Cost> {
         self.sides.iter().find(|side| side.name == name)
     }
 
     /// The sides that allocate, though they must not.
     pub fn allocating(&self) -> impl Iterator<Item = String> {
-        let floor = self.sides.get(1).map(|side| side.allocations);
-        let sides = self.sides.iter();
-        let sides =
-            sides.filter(move |side| side.allocates_nothing && Some(side.allocations) > floor);
+        let sides = self.sides.iter().filter(|side| {
+            side.allocates_nothing && side.allocations > self.floor(side).allocations
+        });
         sides.map(|side| format!("{}: {}", self.title, side.name))
     }
 
@@ -281,7 +297,10 @@ pub struct Rows {
 
 impl Rows {
     pub fn add(&mut self, row: Row) {
-        println!("{}", row.line());
+        // None of a comparison that was not run.
+        if !row.ours.is_nan() {
+            println!("{}", row.line());
+        }
         self.report.rows.push(row);
     }
 

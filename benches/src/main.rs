@@ -55,8 +55,8 @@ struct Cli {
     /// Only run the side of this name, for a profiler
     #[arg(long)]
     only: Option<String>,
-    /// The same only in the comparison with this title
-    #[arg(long, requires = "only")]
+    /// Only run the comparison with this title, as it is printed
+    #[arg(long, conflicts_with_all = ["write", "json"])]
     title: Option<String>,
     /// Only tell by how much this makes the process grow: how the program asks itself
     #[arg(long, value_enum, hide = true)]
@@ -130,7 +130,7 @@ fn main() -> Result<ExitCode> {
             kept &= group.run(effort, &mut rows)?;
         }
     }
-    if effort.only.is_some() {
+    if effort.only.or(effort.title).is_some() {
         return Ok(ExitCode::SUCCESS);
     }
     if !cli.no_instructions {

@@ -30,7 +30,9 @@ const GROUP: &str = "request-metrics";
 
 const OURS: &str = "tower-request-metrics";
 const LEAST: &str = "the recordings alone (counts wrongly)";
+const OURS_BARE: &str = "tower-request-metrics, bare atomics";
 const OURS_WITH_TABLE: &str = "tower-request-metrics, RouteTable";
+const OURS_WITH_TABLE_BARE: &str = "tower-request-metrics, RouteTable, bare atomics";
 /// With the series of the peer, which are three and not four.
 const AS_PEER: &str = "tower-request-metrics, axum-prometheus's series";
 const AS_PEER_WITH_TABLE: &str = "tower-request-metrics, RouteTable, axum-prometheus's series";
@@ -65,7 +67,12 @@ type Case = (
 /// Makes what a side records into, for this many routes, and with a counter of this name.
 type Recorder = fn(usize, &'static str) -> Rc<dyn Backend>;
 
-const CASES: [Case; 11] = [
+/// Each on its own recorder, ours and the peer, inside of the router and outside: what the budgets compare
+/// is measured in the same rounds.
+const TOGETHER: &str = "each on its own recorder";
+
+const CASES: [Case; 10] = [
+    (TOGETHER, 1, own, together),
     ("inside an axum router, bare atomics", 1, bare, inside),
     ("inside an axum router, bare atomics", 100, bare, inside),
     ("inside an axum router, bare atomics", 10_000, bare, inside),
@@ -83,18 +90,6 @@ const CASES: [Case; 11] = [
         "outside of the router, metrics-exporter-prometheus",
         1,
         exporter,
-        outside,
-    ),
-    (
-        "inside an axum router, tower-metrics-exporter",
-        1,
-        own,
-        inside,
-    ),
-    (
-        "outside of the router, tower-metrics-exporter",
-        1,
-        own,
         outside,
     ),
 ];
@@ -118,6 +113,7 @@ pub fn run(effort: Effort, rows: &mut Rows) -> bool {
         costs
     });
     let [
+        together,
         in_1,
         in_100,
         in_10_000,
@@ -127,52 +123,48 @@ pub fn run(effort: Effort, rows: &mut Rows) -> bool {
         _,
         in_exporter,
         out_exporter,
-        in_own,
-        out_own,
     ] = &costs;
 
     println!("\nabove the floor:");
     let peer = &axum_prometheus();
-    let theirs = (in_exporter, peer.as_str());
-    let mut row = |case: &str, ours: (&Costs, &str), of: (&Costs, &str), change: fn(Row) -> Row| {
-        let (row, counted) = ours.0.row(GROUP, case, ours.1, of.0, of.1);
+    let mut row = |case: &str, costs: &Costs, ours: &str, peer: &str, change: fn(Row) -> Row| {
+        let (row, counted) = costs.row(GROUP, case, ours, costs, peer);
         rows.add_counted((change(row), counted));
     };
     let seventh = |row: Row| row.at_most(1.0 / 7.0).allocates_at_most(0.0);
     let ninth = |row: Row| row.at_most(1.0 / 9.0).allocates_at_most(0.0);
     let told = |row: Row| row.headline().allocates_at_most(0.0);
     let case = "inside a router, each on its own recorder";
-    row(case, (in_own, OURS), theirs, seventh);
+    row(case, together, OURS, peer, seventh);
     let case = "inside a router, ours on bare atomics";
-    row(case, (in_1, OURS), theirs, seventh);
+    row(case, together, OURS_BARE, peer, seventh);
     let case = "outside of it with a route table, each on its own recorder";
-    row(case, (out_own, OURS_WITH_TABLE), theirs, ninth);
+    row(case, together, OURS_WITH_TABLE, peer, ninth);
     let case = "outside of it with a route table, ours on bare atomics";
-    row(case, (out_1, OURS_WITH_TABLE), theirs, ninth);
+    row(case, together, OURS_WITH_TABLE_BARE, peer, ninth);
     let case = "inside a router, each on its own recorder, the same three series";
-    row(case, (in_own, AS_PEER), theirs, told);
+    row(case, together, AS_PEER, peer, told);
     let case = "outside of it with a route table, each on its own recorder, the same three series";
-    row(case, (out_own, AS_PEER_WITH_TABLE), theirs, told);
+    row(case, together, AS_PEER_WITH_TABLE, peer, told);
     let case = "inside a router, a layer by hand for one service, each on its own recorder";
-    row(case, (in_own, BY_HAND), theirs, Row::headline);
+    row(case, together, BY_HAND, peer, Row::headline);
     let case = "outside of it, a layer by hand for one service, each on its own recorder";
-    row(case, (out_own, BY_HAND_WITH_TABLE), theirs, Row::headline);
+    row(case, together, BY_HAND_WITH_TABLE, peer, Row::headline);
     let case = "the recordings alone, which count wrongly, each on its own recorder";
-    row(case, (in_own, LEAST), theirs, Row::headline);
+    row(case, together, LEAST, peer, Row::headline);
     let case = "inside a router, both on bare atomics";
-    row(case, (in_1, OURS), (in_1, peer), told);
+    row(case, in_1, OURS, peer, told);
     let case = "inside a router, both on metrics-exporter-prometheus";
-    row(case, (in_exporter, OURS), theirs, |row| row);
+    row(case, in_exporter, OURS, peer, |row| row);
     let case = "outside of it with a route table, both on metrics-exporter-prometheus";
-    row(case, (out_exporter, OURS_WITH_TABLE), theirs, |row| row);
+    row(case, out_exporter, OURS_WITH_TABLE, peer, |row| row);
     let case = "inside a router, each on its own recorder";
     for other in [
         "axum-metrics",
         "opentelemetry-instrumentation-tower",
         "tower-otel",
     ] {
-        let other = versions::named(other);
-        row(case, (in_own, OURS), (in_own, &other), told);
+        row(case, together, OURS, &versions::named(other), told);
     }
     for (name, place, routes, many, one) in [
         (OURS, "inside a router", "100", in_100, in_1),
@@ -210,10 +202,106 @@ fn own(_: usize, requests: &'static str) -> Rc<dyn Backend> {
     Rc::new(Ours::new(requests))
 }
 
+/// Inside and outside, each side on `recorder` but the peers, which are on their own.
+fn together(routes: usize, recorder: Recorder) -> Vec<Side> {
+    let service = |router| route::service(router);
+    let router = || route::router(routes);
+    let inside = |name: &str, backend, router| side(name, backend, routes, service(router));
+    let table = || Some(RouteTable::new(route::templates(routes)).expect("they are well-formed"));
+    let mut sides = vec![
+        inside("bare", Rc::new(()), router()),
+        inside(&floor(), Rc::new(()), router().layer(in_flight())),
+        inside(
+            &axum_prometheus(),
+            exporter(routes, PEER_COUNTER),
+            router().layer(prometheus()),
+        ),
+    ];
+    let of_ours = |name, recorder: Recorder, counter, router| {
+        inside(name, recorder(routes, counter), router).allocates_nothing()
+    };
+    let all = || router().layer(ours(routes, Names::Api, None));
+    let as_peer = router().layer(ours(routes, Names::AxumPrometheus, None));
+    sides.extend([
+        of_ours(OURS, recorder, COUNTER, all()),
+        of_ours(OURS_BARE, bare, COUNTER, all()),
+        of_ours(AS_PEER, recorder, PEER_COUNTER, as_peer),
+        of_ours(
+            BY_HAND,
+            recorder,
+            by_hand::COUNTER,
+            router().layer(HandLayer::new(None)),
+        ),
+        of_ours(
+            LEAST,
+            recorder,
+            least::COUNTER,
+            router().layer(LeastLayer::default()),
+        ),
+    ]);
+
+    let metrics = axum_metrics::MetricLayer::default();
+    let instrumentation = Rc::new(OpenTelemetry::new());
+    global::set_meter_provider(instrumentation.provider().clone());
+    let instrumentation_layer =
+        opentelemetry_instrumentation_tower::http::server::LayerBuilder::builder()
+            .with_tracing(false)
+            .build();
+    let instrumentation_layer = instrumentation_layer.expect("the defaults can be built");
+    let otel = Rc::new(OpenTelemetry::new());
+    let otel_layer = tower_otel::metrics::HttpLayer::server(&otel.provider().meter("benches"));
+    sides.extend([
+        inside(
+            &versions::named("axum-metrics"),
+            exporter(routes, "http_requests_total"),
+            router().layer(metrics),
+        ),
+        inside(
+            &versions::named("opentelemetry-instrumentation-tower"),
+            instrumentation,
+            router().layer(instrumentation_layer),
+        ),
+        inside(
+            &versions::named("tower-otel"),
+            otel,
+            router().layer(otel_layer),
+        ),
+    ]);
+
+    let outside = sides.len();
+    sides.push(side(
+        &(floor() + ", outside"),
+        Rc::new(()),
+        routes,
+        in_flight().layer(service(router())),
+    ));
+    let all = || ours(routes, Names::Api, table()).layer(service(router()));
+    let as_peer = ours(routes, Names::AxumPrometheus, table()).layer(service(router()));
+    let by_hand = HandLayer::new(Some(&mut route::templates(routes))).layer(service(router()));
+    let with_table = [
+        side(OURS_WITH_TABLE, recorder(routes, COUNTER), routes, all()),
+        side(OURS_WITH_TABLE_BARE, bare(routes, COUNTER), routes, all()),
+        side(
+            AS_PEER_WITH_TABLE,
+            recorder(routes, PEER_COUNTER),
+            routes,
+            as_peer,
+        ),
+        side(
+            BY_HAND_WITH_TABLE,
+            recorder(routes, by_hand::COUNTER),
+            routes,
+            by_hand,
+        ),
+    ];
+    sides.extend(with_table.map(|side| side.allocates_nothing().above(outside)));
+    sides
+}
+
 fn inside(routes: usize, recorder: Recorder) -> Vec<Side> {
     let router = || route::router(routes);
     let side = |name: &str, backend, router| side(name, backend, routes, route::service(router));
-    let mut sides = vec![
+    vec![
         side("bare", Rc::new(()), router()),
         side(&floor(), Rc::new(()), router().layer(in_flight())),
         side(
@@ -239,57 +327,13 @@ fn inside(routes: usize, recorder: Recorder) -> Vec<Side> {
             router().layer(ours(routes, Names::Api, None)),
         )
         .allocates_nothing(),
-    ];
-    if routes == 1 {
-        sides.extend([
-            side(
-                AS_PEER,
-                recorder(routes, PEER_COUNTER),
-                router().layer(ours(routes, Names::AxumPrometheus, None)),
-            )
-            .allocates_nothing(),
-            side(
-                BY_HAND,
-                recorder(routes, by_hand::COUNTER),
-                router().layer(HandLayer::new(None)),
-            )
-            .allocates_nothing(),
-        ]);
-        let metrics = axum_metrics::MetricLayer::default();
-        let instrumentation = Rc::new(OpenTelemetry::new());
-        global::set_meter_provider(instrumentation.provider().clone());
-        let instrumentation_layer =
-            opentelemetry_instrumentation_tower::http::server::LayerBuilder::builder()
-                .with_tracing(false)
-                .build();
-        let instrumentation_layer = instrumentation_layer.expect("the defaults can be built");
-        let otel = Rc::new(OpenTelemetry::new());
-        let otel_layer = tower_otel::metrics::HttpLayer::server(&otel.provider().meter("benches"));
-        sides.extend([
-            side(
-                &versions::named("axum-metrics"),
-                recorder(routes, "http_requests_total"),
-                router().layer(metrics),
-            ),
-            side(
-                &versions::named("opentelemetry-instrumentation-tower"),
-                instrumentation,
-                router().layer(instrumentation_layer),
-            ),
-            side(
-                &versions::named("tower-otel"),
-                otel,
-                router().layer(otel_layer),
-            ),
-        ]);
-    }
-    sides
+    ]
 }
 
 fn outside(routes: usize, recorder: Recorder) -> Vec<Side> {
     let router = || route::service(route::router(routes));
     let tagged = || route::service(route::router(routes).route_layer(RouteTagLayer::new()));
-    let table = || RouteTable::new(route::templates(routes)).expect("they are well-formed");
+    let table = RouteTable::new(route::templates(routes)).expect("they are well-formed");
     vec![
         side("bare", Rc::new(()), routes, router()),
         side(&floor(), Rc::new(()), routes, in_flight().layer(router())),
@@ -311,21 +355,7 @@ fn outside(routes: usize, recorder: Recorder) -> Vec<Side> {
             OURS_WITH_TABLE,
             recorder(routes, COUNTER),
             routes,
-            ours(routes, Names::Api, Some(table())).layer(router()),
-        )
-        .allocates_nothing(),
-        side(
-            AS_PEER_WITH_TABLE,
-            recorder(routes, PEER_COUNTER),
-            routes,
-            ours(routes, Names::AxumPrometheus, Some(table())).layer(router()),
-        )
-        .allocates_nothing(),
-        side(
-            BY_HAND_WITH_TABLE,
-            recorder(routes, by_hand::COUNTER),
-            routes,
-            HandLayer::new(Some(&mut route::templates(routes))).layer(router()),
+            ours(routes, Names::Api, Some(table)).layer(router()),
         )
         .allocates_nothing(),
         side(
