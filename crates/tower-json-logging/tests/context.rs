@@ -216,6 +216,24 @@ fn a_request_takes_so_many_fields_and_no_more() {
 }
 
 #[test]
+fn fields_are_written_in_the_order_in_which_they_were_set() {
+    let log = Log::default();
+    let logging = JsonLogging::new().direct(&log.layer()).insert_context();
+    send(
+        &JsonLoggingLayer::from(logging),
+        Request::new(()),
+        |request| {
+            let context: &RequestContext = request.extensions().get().unwrap();
+            for (name, value) in [("two", 1), ("one", 1), ("three", 1), ("two", 2)] {
+                assert!(context.set(name, value));
+            }
+        },
+    );
+    let line = log.raw().remove(0);
+    assert!(line.contains(r#""two":2,"one":1,"three":1"#), "{line}");
+}
+
+#[test]
 fn secrets_that_are_set_are_redacted() {
     let lines = logged(|_| {
         set("password", "hunter2");

@@ -400,6 +400,20 @@ fn a_hostile_request_is_one_line() {
 }
 
 #[test]
+fn a_long_header_is_cut_and_the_line_says_so() {
+    let name = http::HeaderName::from_static("x-scan");
+    let layer = JsonLoggingLayer::from(JsonLogging::new().request_headers([name.clone()]));
+    for (len, is_cut) in [(1024, false), (1025, true)] {
+        let mut request = get("/");
+        let value = "a".repeat(len).parse().unwrap();
+        request.headers_mut().insert(name.clone(), value);
+        let line = logged(&layer, request, |_| Ok(hello())).line();
+        assert_eq!(line["request_headers"]["x-scan"], "a".repeat(1024));
+        assert_eq!(line.get("truncated").is_some(), is_cut, "{line}");
+    }
+}
+
+#[test]
 fn observers_after_it_run_in_the_span_of_the_request() {
     let log = Log::default();
     let subscriber = tracing_subscriber::registry().with(log.layer());

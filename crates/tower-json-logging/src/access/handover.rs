@@ -3,7 +3,9 @@
 //! An event's values are borrowed and its fields are fixed, where a request has an open number of fields,
 //! and one schema another set of keys than the next. So an event of a request carries, beside the fields
 //! that every subscriber sees, a request that only [`JsonLayer`](crate::JsonLayer) looks for: in a place
-//! of the thread that is filled while the event is dispatched, and at no other time.
+//! of the thread that is filled while the request's span or its event is dispatched, but for when a layer
+//! has taken it out to look at it. Then what is logged by that layer, or by what it calls, is not taken for
+//! the request's.
 
 use std::cell::Cell;
 

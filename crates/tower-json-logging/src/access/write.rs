@@ -17,6 +17,9 @@ use crate::{
     schema::{Durations, Fact},
 };
 
+/// The most bytes of a header's value.
+const LONGEST_HEADER: usize = 1024;
+
 /// Writes [`Message`](super::facts::Message) as JSON, and tells where in it the [`place`] is, if it has
 /// one.
 pub(crate) fn message(
@@ -159,7 +162,8 @@ fn headers(out: &mut Vec<u8>, headers: &[(HeaderName, HeaderValue)], room: usize
         if is_credential(name, value) {
             quoted(out, REDACTED);
         } else {
-            cut |= escape::text(out, 1024, &lossy(value, 1024));
+            // One character more than there is room for: then it is seen that something is cut.
+            cut |= escape::text(out, LONGEST_HEADER, &lossy(value, LONGEST_HEADER + 1));
         }
         if out.len() >= end {
             out.truncate(start);

@@ -168,7 +168,7 @@ impl RequestContext {
         true
     }
 
-    /// Gives each field to `f`, the one that was set last first.
+    /// Gives each field to `f`, in the order in which they were first set, which is that of the line.
     pub(crate) fn each(&self, mut f: impl FnMut(&'static str, &Value)) {
         if self.0.has_fields.load(Ordering::Acquire) {
             for (name, value) in self.fields().iter() {

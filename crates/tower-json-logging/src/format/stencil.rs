@@ -158,11 +158,14 @@ impl Stencils {
         if self.0.is_empty() {
             self.0.resize_with(Self::PLACES, Stencil::default);
         }
-        let is_free = |place: &usize| {
-            let stencil = self.0.get(*place);
-            stencil.is_some_and(|stencil| stencil.parts.is_empty())
+        let find = |is_right: fn(&Stencil, Kind) -> bool| {
+            let is_right = |place: &usize| self.0.get(*place).is_some_and(|at| is_right(at, kind));
+            places(kind).find(is_right)
         };
-        let place = places(kind).find(is_free).or_else(|| places(kind).next());
+        // One of this kind is there if a line did not fit: it is not to take its neighbours' places.
+        let place = find(|stencil, kind| stencil.kind == kind)
+            .or_else(|| find(|stencil, _| stencil.parts.is_empty()))
+            .or_else(|| places(kind).next());
         if let Some(stencil) = place.and_then(|place| self.0.get_mut(place)) {
             stencil.cut(kind, line, notes);
         }
@@ -172,7 +175,7 @@ impl Stencils {
 /// Where a stencil may be.
 fn places(kind: Kind) -> impl Iterator<Item = usize> {
     let hash = (kind.bits ^ kind.core.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let first = usize::try_from(hash >> 32).unwrap_or_default();
+    let first = usize::try_from(hash >> 32).unwrap_or_default() % Stencils::PLACES;
     (first..first + Stencils::TRIES).map(|place| place % Stencils::PLACES)
 }
 
@@ -471,6 +474,17 @@ mod tests {
             let mut line = Vec::new();
             assert!(stencils.get(kind).unwrap().write(&mut line, content));
         });
+    }
+
+    #[test]
+    fn a_kind_that_is_kept_again_takes_no_other_place() {
+        let mut stencils = Stencils::default();
+        let kind = Kind { core: 1, bits: 7 };
+        for _ in 0..Stencils::TRIES {
+            stencils.keep(kind, b"{}\n", &[]);
+        }
+        let kept = stencils.0.iter().filter(|stencil| stencil.kind == kind);
+        assert_eq!(kept.count(), 1);
     }
 
     #[test]

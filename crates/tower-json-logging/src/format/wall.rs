@@ -17,7 +17,8 @@ pub(crate) fn now() -> Duration {
 /// The time since 1970 at a moment of the monotonic clock that was read anyway.
 ///
 /// It may be off by what the wall clock was set, or by how long the machine slept while the monotonic clock
-/// stood, for as long as a reading is kept: ten milliseconds.
+/// stood, for as long as a reading is kept, ten milliseconds; and by all of that since the moment, if it is
+/// longer past: a body is dropped long after it gave its last byte.
 pub(crate) fn at(moment: Instant) -> Duration {
     LAST.with(|last| last.at(moment, || Clock::system().now(), now))
 }
