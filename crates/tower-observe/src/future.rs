@@ -61,8 +61,16 @@ where
         let Some(inner) = this.inner.as_pin_mut() else {
             return Poll::Pending;
         };
+        let polled = if X::SCOPES {
+            this.tracker.run(|| inner.poll(cx))
+        } else {
+            this.tracker.enter();
+            let polled = inner.poll(cx);
+            this.tracker.leave();
+            polled
+        };
         // The response is large, and moved no more than once here.
-        match this.tracker.run(|| inner.poll(cx)) {
+        match polled {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(error)) => {
                 this.tracker.failed();

@@ -186,43 +186,46 @@ impl<X: Exchange> Tracker<X> {
     }
 
     /// Polls the inner body, and ends the exchange if that gave the last of it.
+    // What is polled is written where the caller wants it: it is large, and to be moved right after it was
+    // written is to be waited for.
     #[inline]
     pub(crate) fn poll_frame<B: Body>(
         &mut self,
         mut body: Pin<&mut B>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let Some(live) = &mut self.live else {
-            return body.poll_frame(cx);
+        self.enter();
+        let polled = match &mut self.live {
+            Some(Live { exchange, course }) if X::SCOPES => exchange.scope(|| {
+                let polled = body.as_mut().poll_frame(cx);
+                course.inside = false;
+                // In the scope of the poll: to enter it once more costs, too.
+                course.polled(exchange, &polled, &*body);
+                polled
+            }),
+            _ => body.as_mut().poll_frame(cx),
         };
-        live.course.inside = true;
-        let mut step = || {
-            let polled = body.as_mut().poll_frame(cx);
-            live.course.inside = false;
-            // In the scope of the poll: to enter it once more costs, too.
-            live.course.polled(&live.exchange, &polled, &*body);
-            polled
-        };
-        let polled = if X::SCOPES {
-            live.exchange.scope(step)
-        } else {
-            step()
-        };
-        if X::FRAMES {
-            if let Poll::Ready(Some(Ok(frame))) = &polled {
-                if let Some(data) = frame.data_ref() {
-                    // Which may change the exchange, and so is outside of its scope.
-                    live.exchange.data(data);
-                    if body.is_end_stream() {
-                        live.end(Ending::Complete, None, None);
-                    } else {
-                        live.course.settle();
+        self.leave();
+        if let Some(live) = &mut self.live {
+            if !X::SCOPES {
+                live.course.polled(&live.exchange, &polled, &*body);
+            }
+            if X::FRAMES {
+                if let Poll::Ready(Some(Ok(frame))) = &polled {
+                    if let Some(data) = frame.data_ref() {
+                        // Which may change the exchange, and so is outside of its scope.
+                        live.exchange.data(data);
+                        if body.is_end_stream() {
+                            live.end(Ending::Complete, None, None);
+                        } else {
+                            live.course.settle();
+                        }
                     }
                 }
             }
-        }
-        if live.course.ended {
-            self.live = None;
+            if live.course.ended {
+                self.live = None;
+            }
         }
         polled
     }
