@@ -47,6 +47,7 @@ impl<B: Body, X: Exchange> Body for ResponseBody<B, X> {
     type Data = B::Data;
     type Error = B::Error;
 
+    #[inline]
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

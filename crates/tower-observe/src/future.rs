@@ -56,12 +56,13 @@ where
 {
     type Output = Result<Response<ResponseBody<B, X>>, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let Some(inner) = this.inner.as_pin_mut() else {
             return Poll::Pending;
         };
-        let polled = if X::SCOPES {
+        let mut polled = if X::SCOPES {
             this.tracker.run(|| inner.poll(cx))
         } else {
             this.tracker.enter();
@@ -69,20 +70,13 @@ where
             this.tracker.leave();
             polled
         };
-        // The response is large, and moved no more than once here.
-        match polled {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Err(error)) => {
-                this.tracker.failed();
-                Poll::Ready(Err(error))
-            }
-            Poll::Ready(Ok(mut response)) => {
-                this.tracker.answered(&mut response);
-                Poll::Ready(Ok(
-                    response.map(|body| ResponseBody::new(body, this.tracker.take()))
-                ))
-            }
+        // Where it is: a response is large, and moved no more than once here.
+        match &mut polled {
+            Poll::Pending => {}
+            Poll::Ready(Err(_)) => this.tracker.failed(),
+            Poll::Ready(Ok(response)) => this.tracker.answered(response),
         }
+        polled.map_ok(|response| response.map(|body| ResponseBody::new(body, this.tracker.take())))
     }
 }
 

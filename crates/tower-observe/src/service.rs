@@ -75,6 +75,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         // Armed before the inner service is called: a panic in there is an end, too.
         let mut tracker = Tracker::start(&*self.observer, &mut request, &self.clock);

@@ -166,6 +166,9 @@ impl<X: Exchange> Tracker<X> {
     }
 
     /// The inner service gave a response. Ends the exchange if no body is to come.
+    // Out of line: without it `poll` is small enough to be a part of what polls, which then need not move the
+    // response once more.
+    #[inline(never)]
     pub(crate) fn answered<B: Body>(&mut self, response: &mut Response<B>) {
         let Some(live) = &mut self.live else { return };
         let course = &mut live.course;

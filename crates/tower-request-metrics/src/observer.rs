@@ -289,7 +289,12 @@ impl Observe for RequestMetrics {
             Protocol::Auto => is_grpc(request.headers()),
         };
         if is_rpc {
-            return self.start_rpc(request, &cache, key, now);
+            // Not what it returns as it is: that would be written to memory, and moved from there, for
+            // requests that are no calls as well.
+            return match self.start_rpc(request, &cache, key, now) {
+                Some(recording) => recording,
+                None => Recording::none(),
+            };
         }
         let row = if let Some(row) = Shared::row_matched(&cache, request.extensions(), now) {
             row
@@ -313,7 +318,7 @@ impl RequestMetrics {
         cache: &Cache,
         key: Key,
         now: Age,
-    ) -> Recording {
+    ) -> Option<Recording> {
         let config = &*self.shared.config;
         let name = rpc_name(request.uri().path());
         let other = cache.other();
@@ -328,12 +333,12 @@ impl RequestMetrics {
         });
         let row = known.unwrap_or(other);
         if row.is_skipped() || name.is_some_and(|name| config.is_skipped(name)) {
-            return Recording::none();
+            return None;
         }
         // A method that is not known yet may turn out to be one: a client alone does not make it so.
         let unknown = name.filter(|_| known.is_none());
         let unknown = unknown.map(Box::from);
-        Recording::rpc(row, unknown, key, now, request)
+        Some(Recording::rpc(row, unknown, key, now, request))
     }
 }
 
