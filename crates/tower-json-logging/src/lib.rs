@@ -207,6 +207,7 @@ mod redact;
 mod request_id;
 mod schema;
 mod sink;
+mod spare;
 mod trace_context;
 
 #[doc(hidden)]

@@ -1,5 +1,5 @@
 use std::{
-    cell::Cell,
+    cell::RefCell,
     fmt,
     hash::{BuildHasher as _, Hash, Hasher, RandomState},
     process, thread,
@@ -92,22 +92,17 @@ impl RequestId {
     /// An id that no other request has: 32 hexadecimal digits, by chance. Also as a header's value.
     pub(crate) fn make() -> (Self, HeaderValue) {
         thread_local! {
-            static MADE: Cell<Made> = const { Cell::new(Made::new()) };
+            static MADE: RefCell<Made> = const { RefCell::new(Made::new()) };
         }
 
-        let make = |made: &Cell<Made>| {
-            let mut all = made.take();
-            let id = all.next();
-            made.set(all);
-            id
-        };
+        let next = |made: &RefCell<Made>| Some(made.try_borrow_mut().ok()?.next());
+        let made = MADE.try_with(next).ok().flatten();
         // A thread that ends has none anymore, but may still make one.
-        MADE.try_with(make).unwrap_or_else(|_| Made::new().next())
+        made.unwrap_or_else(|| Made::new().next())
     }
 }
 
 /// Ids that a thread has made: many at once, so that one costs no allocation.
-#[derive(Default)]
 struct Made {
     random: u64,
     digits: Bytes,

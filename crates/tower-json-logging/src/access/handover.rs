@@ -9,31 +9,10 @@
 
 use std::cell::Cell;
 
-use crate::{
-    access::{Ended, Request},
-    context::RequestContext,
-};
-
-/// A request on its way to the layers, and its end if it has ended.
-pub(crate) struct Announced {
-    pub(crate) context: RequestContext,
-    pub(crate) ended: Option<Ended>,
-}
-
-impl Announced {
-    /// The request, if it has ended and there is to be a line.
-    pub(crate) fn request(&self) -> Option<Request<'_>> {
-        Some(Request {
-            context: &self.context,
-            facts: self.context.facts()?,
-            ended: self.ended.as_ref()?,
-        })
-    }
-}
+use crate::context::RequestContext;
 
 thread_local! {
     static ANNOUNCED: Cell<Option<RequestContext>> = const { Cell::new(None) };
-    static ENDED: Cell<Option<Ended>> = const { Cell::new(None) };
 }
 
 /// Makes a request known to layers as long as it is there. One around it is known again after.
@@ -41,18 +20,16 @@ thread_local! {
 #[must_use]
 pub(crate) struct Announcement {
     outer: Option<RequestContext>,
-    outer_ended: Option<Ended>,
     /// On a thread that ends nobody finds the request.
     unannounced: Option<RequestContext>,
 }
 
 impl Announcement {
-    pub(crate) fn of(context: RequestContext, ended: Option<Ended>) -> Self {
+    pub(crate) fn of(context: RequestContext) -> Self {
         let mut context = Some(context);
         let outer = ANNOUNCED.try_with(|place| place.replace(context.take()));
         Self {
             outer: outer.ok().flatten(),
-            outer_ended: ENDED.replace(ended),
             unannounced: context,
         }
     }
@@ -68,22 +45,19 @@ impl Announcement {
 /// Also if a layer panics.
 impl Drop for Announcement {
     fn drop(&mut self) {
-        ENDED.set(self.outer_ended);
         drop(ANNOUNCED.try_with(|place| place.replace(self.outer.take())));
     }
 }
 
 /// Takes the request whose span is being made or whose line is being logged. Other layers look for it, too:
 /// it is to be [given back](give_back).
-pub(crate) fn take() -> Option<Announced> {
-    let context = ANNOUNCED.try_with(Cell::take).ok().flatten()?;
-    let ended = ENDED.get();
-    Some(Announced { context, ended })
+pub(crate) fn take() -> Option<RequestContext> {
+    ANNOUNCED.try_with(Cell::take).ok().flatten()
 }
 
-pub(crate) fn give_back(request: Option<Announced>) {
-    if let Some(Announced { context, .. }) = request {
+pub(crate) fn give_back(request: Option<RequestContext>) {
+    if request.is_some() {
         // On a thread that ends nobody finds it.
-        let _ = ANNOUNCED.try_with(|place| place.set(Some(context)));
+        let _ = ANNOUNCED.try_with(|place| place.set(request));
     }
 }

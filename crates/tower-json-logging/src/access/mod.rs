@@ -13,7 +13,7 @@ mod write;
 pub(crate) use self::facts::Text;
 pub(crate) use self::{
     facts::{Ended, Facts, Headers, Request},
-    handover::{Announced, give_back, take},
+    handover::{give_back, take},
     kind::{kind, varies},
     observer::MODULE,
     settings::Settings,

@@ -5,7 +5,7 @@ use tower_observe::{
     Class, Classify as _, End, Ending, Exchange, HttpClassify, Observe, RequestHead, ResponseHead,
     grpc::Code,
 };
-use tracing::{Level, Span, field};
+use tracing::{Level, Span, field, level_filters::LevelFilter};
 
 use super::{
     Sample,
@@ -22,6 +22,7 @@ use crate::{
     names::{self, Lost, TARGET},
     redact::{PathPolicy, QueryPolicy},
     request_id::{self, RequestId},
+    spare::Spare,
     trace_context::TraceContext,
 };
 
@@ -200,8 +201,11 @@ impl Observe for JsonLogging {
             found.request_id()
         };
         let (id, id_header) = given.unwrap_or_else(RequestId::make);
-        let is_grpc = found.is_grpc();
-        let context = RequestContext::new(id, |trace, facts| {
+        let spare = Spare::take(&SPARE);
+        let mut logged = spare.unwrap_or_else(|| Box::new(Logged::new()));
+        logged.is_grpc = found.is_grpc();
+        let spare = logged.context.take();
+        let context = RequestContext::new(spare, id, |trace, facts| {
             if let Some(given) = found.trace() {
                 *trace = Some(given);
             }
@@ -214,35 +218,16 @@ impl Observe for JsonLogging {
         if settings.inserts_context {
             request.extensions_mut().insert(context.clone());
         }
-        let (mut context, mut announced) = (Some(context), None);
-        let (id, trace_id): (Option<RequestId>, Option<TraceContext>);
-        // At ERROR, so that a filter for severe events keeps what they belong to.
-        // Values are asked for only if somebody looks, in this order: the last one hands the request over.
-        let span = tracing::error_span!(
-            target: TARGET,
-            "request",
-            request_id = {
-                id = context.as_ref().map(|context| context.request_id().clone());
-                id.as_ref().map(RequestId::as_str)
-            },
-            trace_id = {
-                trace_id = context.as_ref().and_then(RequestContext::trace).copied();
-                trace_id.as_ref().map(TraceContext::trace_id_as_str)
-            },
-            scan_id = {
-                announced = context.take().map(|context| Announcement::of(context, None));
-                field::Empty
-            },
-        );
-        let context = context.or_else(|| announced?.end());
-        LoggedRequest {
-            settings: Arc::clone(settings),
-            span,
-            context,
-            id_header: (!settings.is_silent).then_some(id_header),
-            is_grpc,
-            code: None,
-        }
+        // Where there is no subscriber at all, `tracing` may still have the values made, for `log`: its feature of
+        // that name, which axum's defaults turn on.
+        (logged.span, logged.context) = if LevelFilter::current() == LevelFilter::OFF {
+            (Span::none(), Some(context))
+        } else {
+            span_of(context)
+        };
+        logged.id_header = (!settings.is_silent).then_some(id_header);
+        logged.settings = Some(Arc::clone(settings));
+        LoggedRequest(Some(logged))
     }
 }
 
@@ -252,11 +237,41 @@ impl fmt::Debug for JsonLogging {
     }
 }
 
+/// Makes the span of a request, and gives the request back, which is there unless a layer panicked.
+fn span_of(context: RequestContext) -> (Span, Option<RequestContext>) {
+    let (mut context, mut announced) = (Some(context), None);
+    let (id, trace_id): (Option<RequestId>, Option<TraceContext>);
+    // At ERROR, so that a filter for severe events keeps what they belong to.
+    // Values are asked for only if somebody looks, in this order: the last one hands the request over.
+    let span = tracing::error_span!(
+        target: TARGET,
+        "request",
+        request_id = {
+            id = context.as_ref().map(|context| context.request_id().clone());
+            id.as_ref().map(RequestId::as_str)
+        },
+        trace_id = {
+            trace_id = context.as_ref().and_then(RequestContext::trace).copied();
+            trace_id.as_ref().map(TraceContext::trace_id_as_str)
+        },
+        scan_id = {
+            announced = context.take().map(Announcement::of);
+            field::Empty
+        },
+    );
+    (span, context.or_else(|| announced?.end()))
+}
+
 /// One request being logged. Made by [`JsonLogging`].
-pub struct LoggedRequest {
-    settings: Arc<Settings>,
+///
+/// A pointer, to memory that is used again: it is moved a few times, from the future to the body.
+pub struct LoggedRequest(Option<Box<Logged>>);
+
+/// What is known of it: of none, where it is to be used again.
+struct Logged {
+    settings: Option<Arc<Settings>>,
     span: Span,
-    /// `None` only while being dropped, or if a layer panicked and somebody caught it.
+    /// `None` also if a layer panicked and somebody caught it; of no request if it is to be used again.
     context: Option<RequestContext>,
     /// The id for the response, unless that is not to have it.
     id_header: Option<HeaderValue>,
@@ -267,11 +282,46 @@ pub struct LoggedRequest {
 
 impl Exchange for LoggedRequest {
     fn head(&mut self, response: &mut ResponseHead<'_>) {
-        let Some(context) = &self.context else { return };
+        if let Some(logged) = &mut self.0 {
+            logged.head(response);
+        }
+    }
+
+    fn end(&self, end: &End<'_>) {
+        if let Some(logged) = &self.0 {
+            logged.end(end);
+        }
+    }
+
+    fn scope<R>(&self, f: impl FnOnce() -> R) -> R {
+        match &self.0 {
+            // To enter a span that nobody sees costs, too.
+            Some(logged) if !logged.span.is_disabled() => logged.span.in_scope(f),
+            _ => f(),
+        }
+    }
+}
+
+impl Logged {
+    const fn new() -> Self {
+        Self {
+            settings: None,
+            span: Span::none(),
+            context: None,
+            id_header: None,
+            is_grpc: false,
+            code: None,
+        }
+    }
+
+    fn head(&mut self, response: &mut ResponseHead<'_>) {
+        let (Some(context), Some(settings)) = (&self.context, &self.settings) else {
+            return;
+        };
         if context.facts().is_some() {
             response.at();
-            if !self.settings.response_headers.is_empty() {
-                let headers = chosen(response.headers(), &self.settings.response_headers);
+            if !settings.response_headers.is_empty() {
+                let headers = chosen(response.headers(), &settings.response_headers);
                 context.set_response_headers(headers);
             }
         }
@@ -287,42 +337,34 @@ impl Exchange for LoggedRequest {
     }
 
     fn end(&self, end: &End<'_>) {
-        let Some(context) = &self.context else { return };
+        let (Some(context), Some(settings)) = (&self.context, &self.settings) else {
+            return;
+        };
         let Some(facts) = context.facts() else { return };
-        let mut ended = self.ended(end);
-        if let Some(sample) = &self.settings.sample {
+        let mut ended = self.ended(end, settings);
+        if let Some(sample) = &settings.sample {
             match sample.decide(context, &ended) {
                 Decision::Kept => {}
                 Decision::Drawn(rate) => ended.sample_rate = Some(rate),
                 Decision::Dropped => return names::count_lost(ended.level, Lost::Sampled),
             }
         }
-        if let Some(bucket) = &self.settings.bucket {
+        if let Some(bucket) = &settings.bucket {
             if ended.level > Level::WARN && bucket.take() == Passage::Held {
                 return names::count_lost(ended.level, Lost::RateLimited);
             }
         }
-        if let Some(core) = &self.settings.direct {
+        if let Some(core) = &settings.direct {
             return core.write_request(Request {
                 context,
                 facts,
                 ended: &ended,
             });
         }
-        log(context, facts, &ended);
+        log(context, facts, context.end(ended));
     }
 
-    fn scope<R>(&self, f: impl FnOnce() -> R) -> R {
-        // To enter a span that nobody sees costs, too.
-        if self.span.is_disabled() {
-            return f();
-        }
-        self.span.in_scope(f)
-    }
-}
-
-impl LoggedRequest {
-    fn ended(&self, end: &End<'_>) -> Ended {
+    fn ended(&self, end: &End<'_>, settings: &Settings) -> Ended {
         let grpc = self.is_grpc.then(|| Code::of_end(self.code, end));
         let is_failure = match grpc {
             // A broken stream is the server's failure whatever code a peer would make of it.
@@ -335,7 +377,7 @@ impl LoggedRequest {
             }
             None => HttpClassify.classify(None, end) == Class::ServerError,
         };
-        let level = match &self.settings.level {
+        let level = match &settings.level {
             Some(level) => level(end),
             None if is_failure => Level::ERROR,
             None => Level::INFO,
@@ -357,12 +399,20 @@ impl LoggedRequest {
 
 impl Drop for LoggedRequest {
     fn drop(&mut self) {
+        let Some(mut logged) = self.0.take() else {
+            return;
+        };
         // The span knows the context, which can be used again once nobody does.
-        self.span = Span::none();
-        if let Some(context) = self.context.take() {
-            context.recycle();
-        }
+        logged.span = Span::none();
+        let context = logged.context.take();
+        logged.context = context.and_then(RequestContext::cleared);
+        (logged.settings, logged.id_header, logged.code) = (None, None, None);
+        Spare::put(&SPARE, logged);
     }
+}
+
+thread_local! {
+    static SPARE: Spare<Box<Logged>> = const { Spare::new() };
 }
 
 /// Logs the line through `tracing`.
@@ -379,7 +429,7 @@ fn log(context: &RequestContext, facts: &Facts, ended: &Ended) {
                 target: TARGET,
                 $level,
                 event = {
-                    announced = Some(Announcement::of(context.clone(), Some(*ended)));
+                    announced = Some(Announcement::of(context.clone()));
                     "http_request"
                 },
                 method,
@@ -425,7 +475,10 @@ fn unique(names: impl IntoIterator<Item = HeaderName>) -> Vec<HeaderName> {
 impl fmt::Debug for LoggedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LoggedRequest")
-            .field("context", &self.context)
+            .field(
+                "context",
+                &self.0.as_ref().and_then(|logged| logged.context.as_ref()),
+            )
             .finish_non_exhaustive()
     }
 }

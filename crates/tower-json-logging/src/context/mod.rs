@@ -3,7 +3,6 @@
 mod value;
 
 use std::{
-    cell::RefCell,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -17,10 +16,11 @@ use tracing_subscriber::{Registry, registry::LookupSpan as _};
 
 pub use self::value::Value;
 use crate::{
-    access::{Facts, Headers},
+    access::{Ended, Facts, Headers, Request},
     format::JsonLayer,
     request_id::RequestId,
     schema::Slot,
+    spare::Spare,
     trace_context::TraceContext,
 };
 
@@ -67,6 +67,8 @@ pub(crate) struct Inner {
     fields: Mutex<Vec<(&'static str, Value)>>,
     /// Of the response; they come after the request was handed on.
     headers: OnceLock<Headers>,
+    /// If it has ended, and there is to be a line through `tracing`.
+    ended: OnceLock<Ended>,
 }
 
 /// Sets a field of the request that the current span belongs to: [`RequestContext::set`].
@@ -81,13 +83,15 @@ impl RequestContext {
     /// The most fields that a request takes.
     const MOST_FIELDS: usize = 64;
 
-    /// A request. `look` notes the trace and the facts, and tells whether there is to be a line.
+    /// A request, in memory that was [cleared](Self::cleared) if there is some. `look` notes the trace and the
+    /// facts, and tells whether there is to be a line.
     pub(crate) fn new(
+        spare: Option<Self>,
         id: RequestId,
         look: impl FnOnce(&mut Option<TraceContext>, &mut Facts) -> bool,
     ) -> Self {
-        let spare = SPARE.try_with(take_spare).ok().flatten();
-        let mut inner = spare.unwrap_or_default();
+        let spare = spare.or_else(|| Spare::take(&SPARE));
+        let mut inner = spare.map(|Self(inner)| inner).unwrap_or_default();
         // Nobody else has it.
         if let Some(place) = Arc::get_mut(&mut inner) {
             place.id = id;
@@ -98,22 +102,28 @@ impl RequestContext {
 
     /// Keeps the memory for a later request, unless somebody still looks at it.
     pub(crate) fn recycle(self) {
+        if let Some(cleared) = self.cleared() {
+            Spare::put(&SPARE, cleared);
+        }
+    }
+
+    /// The memory for a later request, unless somebody still looks at it.
+    pub(crate) fn cleared(self) -> Option<Self> {
         let Self(mut inner) = self;
         // Cheaper to ask, and mostly all that has to be.
         if Arc::strong_count(&inner) > 1 {
-            return;
+            return None;
         }
-        if let Some(place) = Arc::get_mut(&mut inner) {
-            place.id = RequestId::default();
-            place.trace = None;
-            place.facts.clear();
-            drop(place.headers.take());
-            let fields = place.fields.get_mut();
-            fields.unwrap_or_else(PoisonError::into_inner).clear();
-            *place.has_fields.get_mut() = false;
-            // On a thread that ends it is dropped.
-            let _ = SPARE.try_with(|spare| put_spare(spare, inner));
-        }
+        let place = Arc::get_mut(&mut inner)?;
+        place.id = RequestId::default();
+        place.trace = None;
+        place.facts.clear();
+        drop(place.headers.take());
+        place.ended.take();
+        let fields = place.fields.get_mut();
+        fields.unwrap_or_else(PoisonError::into_inner).clear();
+        *place.has_fields.get_mut() = false;
+        Some(Self(inner))
     }
 
     /// The request that the current span belongs to.
@@ -194,6 +204,21 @@ impl RequestContext {
         self.0.headers.get().map_or(&[], Vec::as_slice)
     }
 
+    /// Notes its end, for those whom the request's line goes to.
+    pub(crate) fn end(&self, ended: Ended) -> &Ended {
+        // It ends once.
+        self.0.ended.get_or_init(|| ended)
+    }
+
+    /// The request, if it has ended and there is to be a line.
+    pub(crate) fn ended(&self) -> Option<Request<'_>> {
+        Some(Request {
+            context: self,
+            facts: self.facts()?,
+            ended: self.0.ended.get()?,
+        })
+    }
+
     pub(crate) fn trace(&self) -> Option<&TraceContext> {
         self.0.trace.as_ref()
     }
@@ -259,22 +284,7 @@ impl ContextHandle {
     }
 }
 
-/// Memory of requests that are done.
-type Spare = RefCell<Vec<Arc<Inner>>>;
-
 thread_local! {
-    static SPARE: Spare = const { RefCell::new(Vec::new()) };
-}
-
-fn take_spare(spare: &Spare) -> Option<Arc<Inner>> {
-    spare.try_borrow_mut().ok()?.pop()
-}
-
-fn put_spare(spare: &Spare, inner: Arc<Inner>) {
-    const MOST: usize = 32;
-    if let Ok(mut all) = spare.try_borrow_mut() {
-        if all.len() < MOST {
-            all.push(inner);
-        }
-    }
+    /// Of requests whose span was closed after they had ended.
+    static SPARE: Spare<RequestContext> = const { Spare::new() };
 }

@@ -8,7 +8,7 @@ use tracing_core::{
 use tracing_subscriber::{Layer, fmt::MakeWriter, layer::Context, registry::LookupSpan};
 
 use crate::{
-    access::{self, Announced},
+    access,
     context::{RequestContext, Value},
     format::{
         Limits,
@@ -261,7 +261,7 @@ where
             name: metadata.name(),
             module: plan.module,
             fields: None,
-            context: request.as_ref().map(|request| request.context.clone()),
+            context: request.clone(),
         };
         access::give_back(request);
 
@@ -311,7 +311,7 @@ where
         let fields = &mut scratch.fields;
 
         let announced = plan.is_request.then(access::take).flatten();
-        let request = announced.as_ref().and_then(Announced::request);
+        let request = announced.as_ref().and_then(RequestContext::ended);
         if request.is_some() {
             fields.reserve(self.core.schema().first_free_of_requests);
         } else {
