@@ -9,14 +9,17 @@ use std::{
 };
 
 use tower_json_logging::JsonLayer;
-use tracing::{Dispatch, dispatcher};
+use tracing::{Dispatch, callsite, dispatcher};
 use tracing_subscriber::{Registry, filter::LevelFilter, layer::SubscriberExt as _};
 
 use crate::backend::Backend;
 
 /// A subscriber, and the lines that it wrote.
+///
+/// It is known to `tracing` only while it is used: else the spans that other sides make would be made for it,
+/// also where they have no subscriber.
 pub struct Logged {
-    dispatch: Dispatch,
+    dispatch: Box<dyn Fn() -> Dispatch>,
     lines: Lines,
     lines_each: u64,
 }
@@ -35,8 +38,9 @@ impl Logged {
     where
         L: tracing_subscriber::Layer<Registry> + Send + Sync,
     {
+        let subscriber = Arc::new(tracing_subscriber::registry().with(layer));
         Self {
-            dispatch: Dispatch::new(tracing_subscriber::registry().with(layer)),
+            dispatch: Box::new(move || Dispatch::new(Arc::clone(&subscriber))),
             lines,
             lines_each,
         }
@@ -45,24 +49,27 @@ impl Logged {
 
 impl Backend for Logged {
     fn within(&self, work: &mut dyn FnMut()) {
-        dispatcher::with_default(&self.dispatch, work);
+        dispatcher::with_default(&(self.dispatch)(), work);
+        callsite::rebuild_interest_cache();
     }
 
     fn recorded(&self) -> Option<u64> {
-        let lines = self.lines.0.load(Ordering::Relaxed);
+        let lines = self.lines.0.0.load(Ordering::Relaxed);
         lines.checked_div(self.lines_each)
     }
 }
 
 /// Counts lines, and throws them away.
 #[derive(Clone, Default)]
-pub struct Lines(Arc<AtomicU64>);
+pub struct Lines(Arc<Count>);
+
+#[derive(Default)]
+pub struct Count(AtomicU64);
 
 impl Lines {
-    /// Makes writers that count here.
-    pub fn maker(&self) -> impl Fn() -> Self + Send + Sync + 'static {
-        let writer = self.clone();
-        move || writer.clone()
+    /// Makes writers that count here, at no cost to who asks for one.
+    pub fn maker(&self) -> Arc<Count> {
+        Arc::clone(&self.0)
     }
 
     /// Our layer, which writes here.
@@ -78,11 +85,11 @@ impl Backend for Lines {
     }
 
     fn recorded(&self) -> Option<u64> {
-        Some(self.0.load(Ordering::Relaxed))
+        Some(self.0.0.load(Ordering::Relaxed))
     }
 }
 
-impl Write for Lines {
+impl Write for &Count {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.ends_with(b"\n") {
             self.0.fetch_add(1, Ordering::Relaxed);

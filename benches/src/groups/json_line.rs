@@ -38,10 +38,9 @@ fn one_line(effort: Effort, rows: &mut Rows) {
     let ours = Lines::default();
     let direct = Lines::default();
     let theirs = Lines::default();
-    let json = tracing_subscriber::fmt::layer().json().with_writer({
-        let writer = theirs.clone();
-        move || writer.clone()
-    });
+    let json = tracing_subscriber::fmt::layer()
+        .json()
+        .with_writer(theirs.maker());
     let trace = TraceLayer::new_for_http()
         .make_span_with(DefaultMakeSpan::new().level(Level::INFO))
         .on_response(DefaultOnResponse::new().level(Level::INFO));
