@@ -4,8 +4,13 @@
 use std::{
     collections::HashSet,
     future::Future as _,
+    io,
+    net::SocketAddr,
     pin::pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -13,9 +18,10 @@ use std::{
 use axum::{Router, body::Body, routing::get};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Version};
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::body::Incoming;
 use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
@@ -30,9 +36,9 @@ use tokio::{
     task::JoinSet,
     time::sleep,
 };
-use tower::Service as _;
+use tower::{Service as _, service_fn};
 use tower_metrics_exporter::{
-    Exporter, Otlp, Pushgateway, RemoteWrite, Sinks, SinksHandle, Statsd,
+    Exporter, HttpClient, Otlp, Pushgateway, RemoteWrite, Sinks, SinksHandle, Statsd,
 };
 use tower_request_metrics::RequestMetrics;
 
@@ -187,8 +193,10 @@ impl Observed {
         #[expect(clippy::cast_precision_loss, reason = "it is small")]
         let most = BUFFER as f64;
         for sink in ALL {
-            let queued = self.value("exporter_sink_queue_bytes", &[("sink", sink)]);
-            assert!(queued <= most, "{sink}: {queued}");
+            // None for a sink that there is not.
+            let labels = [("sink", sink)];
+            let queued = self.exporter.value("exporter_sink_queue_bytes", &labels);
+            assert!(queued <= Some(most), "{sink}: {queued:?}");
         }
     }
 }
@@ -307,4 +315,70 @@ async fn names_that_nobody_knows_are_not_noticed() {
     assert_eq!(observed.request(), without);
     let report = sinks.shutdown(Duration::from_millis(100)).await;
     assert!(!report.is_complete(), "{report:?}");
+}
+
+/// HTTP over connections to names that are all this machine's, once they are known.
+fn client(known: &Arc<AtomicBool>, is_http2: bool) -> HttpClient {
+    let known = Arc::clone(known);
+    let names = service_fn(move |name| {
+        let known = known.load(Ordering::Relaxed);
+        std::future::ready(if known {
+            Ok([SocketAddr::from(([127, 0, 0, 1], 0))].into_iter())
+        } else {
+            Err(io::Error::other(format!("{name} is not known")))
+        })
+    });
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder.http2_only(is_http2);
+    let mut connector = HttpConnector::new_with_resolver(names);
+    connector.set_nodelay(true);
+    HttpClient::from_service(builder.build::<_, Full<Bytes>>(connector))
+}
+
+#[tokio::test]
+async fn names_that_come_to_be_known_are_sent_to() {
+    let observed = observed();
+    let server = Server::start(Fault::None).await;
+    let known = Arc::<AtomicBool>::default();
+    let url = server.url.replace("127.0.0.1", "collector.invalid");
+    let remote_write = RemoteWrite::new(&url).unwrap().buffer(BUFFER);
+    let http = Otlp::http(&url).unwrap().buffer(BUFFER);
+    let grpc = Otlp::grpc(&url).unwrap().buffer(BUFFER);
+    let gateway = Pushgateway::new(&url, "job").unwrap().buffer(BUFFER);
+    let sinks = observed
+        .exporter
+        .sinks()
+        .interval(Duration::from_millis(20))
+        .sink(remote_write.client(client(&known, false)))
+        .sink(http.client(client(&known, false)))
+        .sink(grpc.client(client(&known, true)))
+        .sink(gateway.client(client(&known, false)));
+    let sinks = sinks.start().unwrap();
+    let [over_http @ .., _] = ALL;
+    let exported = |sink| observed.value("exporter_sink_exports_total", &[("sink", sink)]);
+    let failed = |sink| {
+        let labels = [("sink", sink), ("reason", "network")];
+        observed.value("exporter_sink_failures_total", &labels)
+    };
+    // Twice: a try that follows a failure fails as well.
+    asked_until(&observed, || {
+        over_http.iter().all(|sink| failed(sink) > 1.0)
+    })
+    .await;
+    assert!(over_http.iter().all(|sink| exported(sink) <= 0.0));
+    assert_eq!(server.paths(), 0);
+
+    known.store(true, Ordering::Relaxed);
+    let queued = |sink| observed.value("exporter_sink_queue_bytes", &[("sink", sink)]);
+    // What waited is sent but for a little, so that there is room for the last.
+    #[expect(clippy::cast_precision_loss, reason = "it is small")]
+    let little = BUFFER as f64 / 2.0;
+    asked_until(&observed, || {
+        let mut sinks = over_http.iter();
+        sinks.all(|sink| exported(sink) > 0.0 && queued(sink) < little)
+    })
+    .await;
+    assert_eq!(server.paths(), 4);
+    let report = sinks.shutdown(Duration::from_secs(30)).await;
+    assert!(report.is_complete(), "{report:?}");
 }

@@ -90,6 +90,9 @@ impl HttpClient {
     }
 
     /// Any client that is a `tower::Service`, cloned for each request.
+    ///
+    /// Its connections should have `TCP_NODELAY` set, as those of the other clients here: without it each request over
+    /// HTTP/2 can wait 40 ms for an acknowledgement, so that more is read than can be sent at short intervals.
     pub fn from_service<S, B>(service: S) -> Self
     where
         S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + Sync + 'static,
