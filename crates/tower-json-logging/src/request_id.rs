@@ -29,9 +29,14 @@ pub struct RequestId(Kind);
 #[derive(Clone)]
 enum Kind {
     /// Here, and not in memory that requests on all threads count the users of.
-    Made([u8; Made::DIGITS]),
+    Made(Digits),
     Given(HeaderValue),
 }
+
+/// Aligned, so that they are moved as words.
+#[derive(Clone, Copy)]
+#[repr(align(8))]
+struct Digits([u8; Made::DIGITS]);
 
 impl Default for RequestId {
     fn default() -> Self {
@@ -65,7 +70,7 @@ impl RequestId {
     /// The id as text that needs no escaping.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match &self.0 {
-            Kind::Made(digits) => digits,
+            Kind::Made(Digits(digits)) => digits,
             Kind::Given(value) => value.as_bytes(),
         }
     }
@@ -75,7 +80,7 @@ impl RequestId {
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         match &self.0 {
             // Of a known length: that takes no call.
-            Kind::Made(digits) => out.extend_from_slice(digits),
+            Kind::Made(Digits(digits)) => out.extend_from_slice(digits),
             Kind::Given(value) => out.extend_from_slice(value.as_bytes()),
         }
     }
@@ -89,16 +94,24 @@ impl RequestId {
         well_formed.then(|| Self(Kind::Given(value.clone())))
     }
 
-    /// An id that no other request has: 32 hexadecimal digits, by chance. Also as a header's value.
-    pub(crate) fn make() -> (Self, HeaderValue) {
+    /// Lets go of what came with a request.
+    pub(crate) fn clear(&mut self) {
+        if let Kind::Given(_) = self.0 {
+            *self = Self::default();
+        }
+    }
+
+    /// An id that no other request has: 32 hexadecimal digits, by chance. As a header's value it is what this
+    /// gives.
+    pub(crate) fn make(&mut self) -> HeaderValue {
         thread_local! {
             static MADE: RefCell<Made> = const { RefCell::new(Made::new()) };
         }
 
-        let next = |made: &RefCell<Made>| Some(made.try_borrow_mut().ok()?.next());
+        let next = |made: &RefCell<Made>| Some(made.try_borrow_mut().ok()?.next(self));
         let made = MADE.try_with(next).ok().flatten();
         // A thread that ends has none anymore, but may still make one.
-        made.unwrap_or_else(|| Made::new().next())
+        made.unwrap_or_else(|| Made::new().next(self))
     }
 }
 
@@ -119,18 +132,18 @@ impl Made {
         }
     }
 
-    fn next(&mut self) -> (RequestId, HeaderValue) {
+    fn next(&mut self, id: &mut RequestId) -> HeaderValue {
         if self.digits.len() < Self::DIGITS {
             self.digits = self.more();
         }
         let digits = self.digits.split_to(Self::DIGITS.min(self.digits.len()));
-        let id = match digits.first_chunk() {
-            Some(digits) => RequestId(Kind::Made(*digits)),
+        *id = match digits.first_chunk() {
+            Some(digits) => RequestId(Kind::Made(Digits(*digits))),
             None => RequestId::default(),
         };
         // Hexadecimal digits are always a header's value.
         let value = HeaderValue::from_maybe_shared(digits);
-        (id, value.unwrap_or(HeaderValue::from_static("unknown")))
+        value.unwrap_or(HeaderValue::from_static("unknown"))
     }
 
     fn more(&mut self) -> Bytes {
@@ -192,6 +205,12 @@ mod tests {
 
     use super::*;
 
+    fn made() -> (RequestId, HeaderValue) {
+        let mut id = RequestId::default();
+        let value = id.make();
+        (id, value)
+    }
+
     fn accepted(value: &[u8]) -> bool {
         RequestId::of(&HeaderValue::from_bytes(value).unwrap()).is_some()
     }
@@ -222,14 +241,14 @@ mod tests {
 
     #[test]
     fn made_ids_are_well_formed_and_distinct() {
-        let made: Vec<_> = (0..1000).map(|_| RequestId::make().0).collect();
+        let made: Vec<_> = (0..1000).map(|_| made().0).collect();
         assert!(made.iter().all(|id| accepted(id.as_str().as_bytes())));
         assert_eq!(made.iter().collect::<HashSet<_>>().len(), made.len());
     }
 
     #[test]
     fn an_id_that_was_made_is_the_same_where_it_is_given() {
-        let (made, value) = RequestId::make();
+        let (made, value) = made();
         let given = RequestId::of(&value).unwrap();
         assert_eq!(given.as_str(), made.as_str());
         assert_eq!(HashSet::from([given]), HashSet::from([made]));

@@ -200,12 +200,19 @@ impl Observe for JsonLogging {
         } else {
             found.request_id()
         };
-        let (id, id_header) = given.unwrap_or_else(RequestId::make);
         let spare = Spare::take(&SPARE);
         let mut logged = spare.unwrap_or_else(|| Box::new(Logged::new()));
         logged.is_grpc = found.is_grpc();
         let spare = logged.context.take();
-        let context = RequestContext::new(spare, id, |trace, facts| {
+        let mut id_header = None;
+        let context = RequestContext::new(spare, |id, trace, facts| {
+            let header = if let Some((given, header)) = given {
+                *id = given;
+                header
+            } else {
+                id.make()
+            };
+            id_header = (!settings.is_silent).then_some(header);
             if let Some(given) = found.trace() {
                 *trace = Some(given);
             }
@@ -225,7 +232,7 @@ impl Observe for JsonLogging {
         } else {
             span_of(context)
         };
-        logged.id_header = (!settings.is_silent).then_some(id_header);
+        logged.id_header = id_header;
         logged.settings = Some(Arc::clone(settings));
         LoggedRequest(Some(logged))
     }

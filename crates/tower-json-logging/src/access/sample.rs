@@ -85,7 +85,13 @@ mod tests {
     use tower_observe::Ending;
 
     use super::*;
-    use crate::request_id::RequestId;
+
+    fn made() -> RequestContext {
+        RequestContext::new(None, |id, _, _| {
+            drop(id.make());
+            false
+        })
+    }
 
     fn ended(level: Level, millis: u64) -> Ended {
         Ended {
@@ -105,9 +111,7 @@ mod tests {
     #[test]
     fn about_as_many_as_asked_for_are_kept_and_always_the_same() {
         let sample = Sample::one_in(10);
-        let contexts: Vec<_> = (0..10_000)
-            .map(|_| RequestContext::new(None, RequestId::make().0, |_, _| false))
-            .collect();
+        let contexts: Vec<_> = (0..10_000).map(|_| made()).collect();
         let kept = || {
             let ended = ended(Level::INFO, 1);
             let contexts = contexts.iter();
@@ -126,7 +130,7 @@ mod tests {
     #[test]
     fn errors_and_slow_ones_are_kept() {
         let sample = Sample::one_in(u32::MAX).keep_slower_than(Duration::from_millis(500));
-        let context = RequestContext::new(None, RequestId::make().0, |_, _| false);
+        let context = made();
         let decide = |level, millis| sample.decide(&context, &ended(level, millis));
         assert_eq!(decide(Level::INFO, 500), Decision::Dropped);
         assert_eq!(decide(Level::INFO, 501), Decision::Kept);

@@ -83,19 +83,17 @@ impl RequestContext {
     /// The most fields that a request takes.
     const MOST_FIELDS: usize = 64;
 
-    /// A request, in memory that was [cleared](Self::cleared) if there is some. `look` notes the trace and the
-    /// facts, and tells whether there is to be a line.
+    /// A request, in memory that was [cleared](Self::cleared) if there is some. `look` notes the id, the
+    /// trace and the facts, and tells whether there is to be a line.
     pub(crate) fn new(
         spare: Option<Self>,
-        id: RequestId,
-        look: impl FnOnce(&mut Option<TraceContext>, &mut Facts) -> bool,
+        look: impl FnOnce(&mut RequestId, &mut Option<TraceContext>, &mut Facts) -> bool,
     ) -> Self {
         let spare = spare.or_else(|| Spare::take(&SPARE));
         let mut inner = spare.map(|Self(inner)| inner).unwrap_or_default();
         // Nobody else has it.
         if let Some(place) = Arc::get_mut(&mut inner) {
-            place.id = id;
-            place.is_logged = look(&mut place.trace, &mut place.facts);
+            place.is_logged = look(&mut place.id, &mut place.trace, &mut place.facts);
         }
         Self(inner)
     }
@@ -115,7 +113,7 @@ impl RequestContext {
             return None;
         }
         let place = Arc::get_mut(&mut inner)?;
-        place.id = RequestId::default();
+        place.id.clear();
         place.trace = None;
         place.facts.clear();
         drop(place.headers.take());
@@ -176,6 +174,11 @@ impl RequestContext {
         drop(replaced);
         self.0.has_fields.store(true, Ordering::Release);
         true
+    }
+
+    /// Whether both are of one request.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Gives each field to `f`, in the order in which they were first set, which is that of the line.

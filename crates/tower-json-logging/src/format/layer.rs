@@ -326,7 +326,9 @@ where
             }
             if let Some(context) = &open.context {
                 self.core.merge_context(fields, context);
-                if open.fields.is_none() {
+                // A request's own line has them anyway.
+                let is_own = request.is_some_and(|request| request.context.is(context));
+                if open.fields.is_none() && !is_own {
                     fields.merge_ids(context);
                 }
             }

@@ -197,7 +197,6 @@ mod tests {
             Limits,
             line::{self, Head},
         },
-        request_id::RequestId,
         schema::Compiled,
         trace_context::TraceContext,
     };
@@ -303,7 +302,8 @@ mod tests {
         let bytes: String = own.text.escape_default().collect();
         let header = || HeaderValue::from_str(&bytes).unwrap();
         let headers = || vec![(HeaderName::from_static("x-scan"), header())];
-        let context = RequestContext::new(None, RequestId::make().0, |place, facts| {
+        let context = RequestContext::new(None, |id, place, facts| {
+            drop(id.make());
             if trace {
                 let id = own.number | 1;
                 *place = TraceContext::parse(format!("00-{id:032x}-{id:016x}-01").as_bytes());
