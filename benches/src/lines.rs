@@ -9,8 +9,12 @@ use std::{
 };
 
 use tower_json_logging::JsonLayer;
-use tracing::{Dispatch, callsite, dispatcher};
-use tracing_subscriber::{Registry, filter::LevelFilter, layer::SubscriberExt as _};
+use tracing::{Dispatch, Subscriber, callsite, dispatcher};
+use tracing_subscriber::{
+    Registry,
+    filter::LevelFilter,
+    layer::{Layered, SubscriberExt as _},
+};
 
 use crate::backend::Backend;
 
@@ -24,13 +28,17 @@ pub struct Logged {
     lines_each: u64,
 }
 
+/// What `tracing_subscriber::fmt().json()` makes as well: its level is that of all layers.
+type Filtered = Layered<LevelFilter, Registry>;
+
 impl Logged {
     /// A layer that writes a line for each operation, at INFO.
     pub fn new<L>(layer: L, lines: Lines) -> Self
     where
-        L: tracing_subscriber::Layer<Registry> + Send + Sync,
+        L: tracing_subscriber::Layer<Filtered> + Send + Sync,
     {
-        Self::some(layer.with_filter(LevelFilter::INFO), lines, 1)
+        let filtered = tracing_subscriber::registry().with(LevelFilter::INFO);
+        Self::of(filtered.with(layer), lines, 1)
     }
 
     /// A layer that writes so many lines for each operation.
@@ -38,7 +46,15 @@ impl Logged {
     where
         L: tracing_subscriber::Layer<Registry> + Send + Sync,
     {
-        let subscriber = Arc::new(tracing_subscriber::registry().with(layer));
+        Self::of(
+            tracing_subscriber::registry().with(layer),
+            lines,
+            lines_each,
+        )
+    }
+
+    fn of(subscriber: impl Subscriber + Send + Sync, lines: Lines, lines_each: u64) -> Self {
+        let subscriber = Arc::new(subscriber);
         Self {
             dispatch: Box::new(move || Dispatch::new(Arc::clone(&subscriber))),
             lines,

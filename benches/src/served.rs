@@ -24,7 +24,7 @@ use tower_scan_lifecycle::{HttpScans, ScanMeta, ScanMetrics};
 use tracing::Level;
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::{
-    Layer as _, filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
 use crate::backend::OpenTelemetry;
@@ -123,8 +123,9 @@ fn around(router: Router, stack: Stack, log: &Path) -> Result<(Router, Held)> {
     let metrics = || RequestMetrics::builder().build();
     let sink = || Sink::file(log).build();
     let through_tracing = |sink: &Sink| {
-        let json = JsonLayer::to(sink.clone()).with_filter(LevelFilter::INFO);
-        tracing_subscriber::registry().with(json).try_init()
+        let json = JsonLayer::to(sink.clone());
+        let registry = tracing_subscriber::registry().with(LevelFilter::INFO);
+        registry.with(json).try_init()
     };
     let router = match stack {
         Stack::Bare => router,
@@ -182,7 +183,8 @@ fn trace(router: Router, log: &Path, held: &mut Held) -> Result<Router> {
     held._appender = Some(guard);
     let json = tracing_subscriber::fmt::layer().json().with_writer(writer);
     tracing_subscriber::registry()
-        .with(json.with_filter(LevelFilter::INFO))
+        .with(LevelFilter::INFO)
+        .with(json)
         .try_init()?;
     let trace = TraceLayer::new_for_http()
         .make_span_with(DefaultMakeSpan::new().level(Level::INFO))

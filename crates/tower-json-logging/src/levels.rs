@@ -5,8 +5,9 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use tracing_core::{Metadata, callsite, subscriber::Interest};
+use tracing_core::{Metadata, Subscriber, callsite, subscriber::Interest};
 use tracing_subscriber::{
+    Layer,
     filter::{LevelFilter, Targets},
     layer::{Context, Filter},
 };
@@ -17,11 +18,13 @@ use tracing_subscriber::{
 ///
 /// ```
 /// use tower_json_logging::{JsonLayer, Levels};
-/// use tracing_subscriber::{Layer as _, layer::SubscriberExt as _};
+/// use tracing_subscriber::layer::SubscriberExt as _;
 ///
 /// let levels = Levels::new("info,hyper=warn")?;
-/// let layer = JsonLayer::stdout().with_filter(levels.clone());
-/// let subscriber = tracing_subscriber::registry().with(layer);
+/// // For all layers; `JsonLayer::stdout().with_filter(levels.clone())` is for this one.
+/// let subscriber = tracing_subscriber::registry()
+///     .with(levels.clone())
+///     .with(JsonLayer::stdout());
 /// # drop(subscriber);
 ///
 /// levels.set("debug,hyper=warn")?; // on a signal, or for an operator
@@ -38,7 +41,9 @@ use tracing_subscriber::{
 /// `EnvFilter` is for.
 ///
 /// What a statement is to do is asked of the filter once, and again after a change, as long as no other
-/// filter wants to be asked for each event: it then costs the event nothing.
+/// filter wants to be asked for each event: it then costs the event nothing. As the filter of one layer it
+/// costs each span and event a look-up, which the registry makes to find out whose they are: where all
+/// layers have the same levels, give them to all.
 #[derive(Clone)]
 pub struct Levels {
     current: Arc<RwLock<Current>>,
@@ -75,6 +80,18 @@ impl Levels {
         Ok(())
     }
 
+    fn interest(&self, metadata: &Metadata<'_>) -> Interest {
+        if self.takes(metadata) {
+            Interest::always()
+        } else {
+            Interest::never()
+        }
+    }
+
+    fn most(&self) -> LevelFilter {
+        self.read(|current| current.most)
+    }
+
     fn read<T>(&self, read: impl FnOnce(&Current) -> T) -> T {
         read(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -89,21 +106,33 @@ impl Levels {
     }
 }
 
+/// Of one layer.
 impl<S> Filter<S> for Levels {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         self.takes(metadata)
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if self.takes(metadata) {
-            Interest::always()
-        } else {
-            Interest::never()
-        }
+        self.interest(metadata)
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.read(|current| current.most))
+        Some(self.most())
+    }
+}
+
+/// Of all layers.
+impl<S: Subscriber> Layer<S> for Levels {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        self.interest(metadata)
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        self.takes(metadata)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.most())
     }
 }
 

@@ -35,18 +35,59 @@ fn a_change_is_seen_by_statements_that_were_asked_before() {
     let log = Log::default();
     let levels = Levels::new("info,hyper=warn").unwrap();
     let subscriber = tracing_subscriber::registry().with(log.layer().with_filter(levels.clone()));
+    a_change_is_seen(&log, &levels, subscriber);
+}
+
+#[test]
+fn levels_of_all_layers_change_as_well() {
+    let log = Log::default();
+    let levels = Levels::new("info,hyper=warn").unwrap();
+    // Whether they are the first or the last.
+    let inside = tracing_subscriber::registry().with(levels.clone());
+    a_change_is_seen(&log, &levels, inside.with(log.layer()));
+
+    let log = Log::default();
+    levels.set("info,hyper=warn").unwrap();
+    let outside = tracing_subscriber::registry().with(log.layer());
+    a_change_is_seen(&log, &levels, outside.with(levels.clone()));
+}
+
+#[test]
+fn levels_of_all_layers_are_seen_by_all() {
+    let (log, other) = (Log::default(), Log::default());
+    let levels = Levels::new("error").unwrap();
+    let subscriber = tracing_subscriber::registry()
+        .with(log.layer())
+        .with(levels.clone())
+        .with(other.layer().with_filter(LevelFilter::INFO));
     tracing::subscriber::with_default(subscriber, || {
-        assert_eq!(messages(&log), ["error", "info", "of hyper"]);
-        levels.set("error").unwrap();
         assert_eq!(messages(&log), ["error"]);
+        assert_eq!(since(&other, 0), ["error"]);
+        levels.set("debug").unwrap();
+        let debug = ["error", "info", "debug", "of hyper", "of hyper, too"];
+        assert_eq!(messages(&log), debug);
+        let info = ["error", "info", "of hyper", "of hyper, too"];
+        assert_eq!(since(&other, 1), info);
+    });
+}
+
+#[cfg(test)]
+fn a_change_is_seen<S>(log: &Log, levels: &Levels, subscriber: S)
+where
+    S: tracing::Subscriber + Send + Sync + 'static,
+{
+    tracing::subscriber::with_default(subscriber, || {
+        assert_eq!(messages(log), ["error", "info", "of hyper"]);
+        levels.set("error").unwrap();
+        assert_eq!(messages(log), ["error"]);
         levels.set("TRACE, hyper = Off").unwrap();
-        assert_eq!(messages(&log), ["error", "info", "debug"]);
+        assert_eq!(messages(log), ["error", "info", "debug"]);
         levels.set("hyper=info").unwrap();
-        assert_eq!(messages(&log), ["of hyper", "of hyper, too"]);
+        assert_eq!(messages(log), ["of hyper", "of hyper, too"]);
         levels.set("off").unwrap();
-        assert!(messages(&log).is_empty());
+        assert!(messages(log).is_empty());
         levels.set("off,hyper=off,hyper::proto=info").unwrap();
-        assert_eq!(messages(&log), ["of hyper", "of hyper, too"]);
+        assert_eq!(messages(log), ["of hyper", "of hyper, too"]);
     });
 }
 
