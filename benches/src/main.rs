@@ -46,8 +46,9 @@ struct Cli {
     /// Write the report to standard output, as JSON, and the tables to standard error
     #[arg(long)]
     json: bool,
-    /// Write benches/report.json, benches/REPORT.md and the README's tables from this run
-    #[arg(long, conflicts_with_all = ["group", "no_instructions"])]
+    /// Write benches/report.json, benches/REPORT.md and the README's tables from this run. With a group, the
+    /// others are kept that were measured on this machine and day
+    #[arg(long, conflicts_with_all = ["quick", "no_instructions"])]
     write: bool,
     /// Do not count instructions in the end
     #[arg(long)]
@@ -142,7 +143,15 @@ fn main() -> Result<ExitCode> {
     };
     write("target/bench/report.json", &json_of(&report)?)?;
     if cli.write {
-        publish(&report)?;
+        publish(if cli.group.is_some() {
+            let before = fs::read_to_string(root().join("benches/report.json"))?;
+            let before: Report = serde_json::from_str(&before)?;
+            before.with(report).context(
+                "benches/report.json was measured on another machine or day: write it without --group",
+            )?
+        } else {
+            report
+        })?;
     }
     Ok(if kept {
         ExitCode::SUCCESS
@@ -170,16 +179,16 @@ fn json() -> Result<ExitCode> {
 }
 
 /// What is committed of a run.
-fn publish(report: &Report) -> Result<()> {
+fn publish(report: Report) -> Result<()> {
     let read = |path: &str| {
         fs::read_to_string(root().join(path)).with_context(|| format!("{path} cannot be read"))
     };
-    write("benches/report.json", &json_of(report)?)?;
+    write("benches/report.json", &json_of(&report)?)?;
     write(
         "benches/REPORT.md",
         &report.page(&read("benches/notes.md")?),
     )?;
-    write("README.md", &with_tables(&read("README.md")?, report))
+    write("README.md", &with_tables(&read("README.md")?, &report))
 }
 
 fn json_of(report: &Report) -> Result<String> {

@@ -270,6 +270,23 @@ impl Report {
         table
     }
 
+    /// This, with the groups of `part` in place of its own, or `None` if `part` was measured elsewhere or on
+    /// another day.
+    pub fn with(mut self, part: Self) -> Option<Self> {
+        if self.machine != part.machine {
+            return None;
+        }
+        for group in part.groups() {
+            let is_other = |row: &Row| row.group != group;
+            let at = self.rows.iter().position(|row| !is_other(row));
+            self.rows.retain(is_other);
+            let at = at.unwrap_or(self.rows.len());
+            let rows = part.rows.iter().filter(|row| row.group == group);
+            self.rows.splice(at..at, rows.cloned());
+        }
+        Some(self)
+    }
+
     /// The page with everything.
     pub fn page(&self, words: &str) -> String {
         let machine = &self.machine;
@@ -411,6 +428,26 @@ mod tests {
     }
 
     /// Every figure in them was measured, in one run.
+    #[test]
+    fn a_group_that_was_measured_again_stands_where_it_stood() {
+        let report = |rows: &[(&str, f64)]| Report {
+            rows: rows
+                .iter()
+                .map(|(group, ours)| Row::new(group, "a case", *ours))
+                .collect(),
+            ..Report::default()
+        };
+        let before = report(&[("one", 1.0), ("two", 2.0), ("two", 3.0), ("three", 4.0)]);
+        let after = report(&[("one", 1.0), ("two", 5.0), ("three", 4.0), ("four", 6.0)]);
+        let part = report(&[("two", 5.0), ("four", 6.0)]);
+        assert_eq!(before.clone().with(part.clone()), Some(after));
+        let machine = Machine {
+            cores: 3,
+            ..Machine::default()
+        };
+        assert_eq!(before.with(Report { machine, ..part }), None);
+    }
+
     #[test]
     fn the_readme_and_the_page_are_the_report_s() {
         let read = |path: &str| {

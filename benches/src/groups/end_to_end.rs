@@ -18,7 +18,7 @@ use benches::{
 use clap::ValueEnum as _;
 
 use crate::{
-    harness::{Effort, Rows},
+    harness::{Effort, Rows, quartiles},
     served::{Inner, Stack},
     versions,
 };
@@ -66,9 +66,9 @@ fn served(inner: Inner, stacks: &[Stack], effort: Effort, rows: &mut Rows) -> Re
         servers.extend([Server::python("bare")?, Server::python("metrics")?]);
     }
     let rounds = match inner {
-        Inner::Route => effort.rounds.min(6),
+        Inner::Route => effort.rounds.min(9),
         // Its differences are large.
-        Inner::Platform => effort.rounds.min(3),
+        Inner::Platform => effort.rounds.min(5),
     };
     for loader in [Loader::Wrk, Loader::H2load] {
         // uvicorn speaks HTTP/1.1 only.
@@ -76,25 +76,30 @@ fn served(inner: Inner, stacks: &[Stack], effort: Effort, rows: &mut Rows) -> Re
             Loader::Wrk => &servers[..],
             Loader::H2load => &servers[..stacks.len()],
         };
-        let mut costs = vec![Cost::default(); servers.len()];
+        let mut all = vec![Vec::new(); servers.len()];
         for round in 0..=rounds {
-            for (server, cost) in servers.iter().zip(&mut costs) {
+            let mut turn: Vec<_> = servers.iter().zip(&mut all).collect();
+            // There and back, so that no server always has the same neighbour.
+            if round % 2 == 1 {
+                turn.reverse();
+            }
+            for (server, costs) in turn {
                 let one = server.load(loader)?;
                 // The first round is there to warm up.
                 if round > 0 {
-                    cost.add(one);
+                    costs.push(one);
                 }
                 server.empty_log()?;
             }
         }
+        let costs: Vec<_> = all.iter().map(|own| Cost::typical(own, &all[0])).collect();
         println!("\nend-to-end: {}, {}", inner.says(), loader.says());
         let names = stacks.iter().map(|stack| format!("{stack:?}"));
         let guide = ["FastAPI", "FastAPI, the guide's middleware"].map(str::to_owned);
         for (name, cost) in names.chain(guide).zip(&costs) {
             println!(
                 "  {name:<32} {:>8.0} ns of processor a request, {:>8.0} requests/s",
-                cost.nanos(),
-                cost.rate(),
+                cost.nanos, cost.rate,
             );
         }
         let of = |stack| {
@@ -106,9 +111,9 @@ fn served(inner: Inner, stacks: &[Stack], effort: Effort, rows: &mut Rows) -> Re
             (&costs[stacks.len()..], of(Stack::Bare), of(Stack::Metrics))
         {
             let case = "what metrics add to a route: processor time a request, HTTP/1.1 by wrk";
-            let row = Row::new(GROUP, case, ours.nanos() - floor.nanos()).beside(
+            let row = Row::new(GROUP, case, ours.nanos - floor.nanos).beside(
                 "the guide's middleware in FastAPI",
-                theirs.nanos() - bare.nanos(),
+                theirs.nanos - bare.nanos,
             );
             rows.add(row.headline());
         }
@@ -180,8 +185,8 @@ fn rows_of(inner: Inner, loader: Loader, of: impl Fn(Stack) -> Option<Cost>, row
             Inner::Platform => format!(", {}", inner.says()),
         };
         let case = format!("{name}{on}: processor time a request, {}", loader.says());
-        let time = || Row::new(GROUP, &case, ours.nanos());
-        let row = time().beside("the bare route", bare.nanos());
+        let time = || Row::new(GROUP, &case, ours.nanos);
+        let row = time().beside("the bare route", bare.nanos);
         rows.add(match budget {
             budget if is_judged && budget > 0.0 => row.at_most(budget),
             _ if is_told => row.headline(),
@@ -189,11 +194,11 @@ fn rows_of(inner: Inner, loader: Loader, of: impl Fn(Stack) -> Option<Cost>, row
         });
         for (peer, called) in peers {
             let Some(peer) = of(peer) else { continue };
-            let row = time().beside(called, peer.nanos());
+            let row = time().beside(called, peer.nanos);
             rows.add(if is_told { row.headline() } else { row });
         }
         let case = format!("{name}{on}: throughput, {}", loader.says());
-        let row = Row::new(GROUP, case, ours.rate()).beside("the bare route", bare.rate());
+        let row = Row::new(GROUP, case, ours.rate).beside("the bare route", bare.rate);
         rows.add(Row {
             unit: Unit::RequestsPerSecond,
             ..row
@@ -216,26 +221,27 @@ impl Loader {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Cost {
-    requests: f64,
-    seconds: f64,
+    /// Nanoseconds of processor a request.
     nanos: f64,
+    /// Requests a second.
+    rate: f64,
 }
 
 impl Cost {
-    fn add(&mut self, other: Self) {
-        self.requests += other.requests;
-        self.seconds += other.seconds;
-        self.nanos += other.nanos;
-    }
-
-    fn nanos(&self) -> f64 {
-        self.nanos / self.requests
-    }
-
-    fn rate(&self) -> f64 {
-        self.requests / self.seconds
+    /// What it comes to beside the bare route: the median of how much more it is in each round, as the
+    /// processor's own speed changes from one round to the next.
+    fn typical(own: &[Self], bare: &[Self]) -> Self {
+        let of = |value: fn(&Self) -> f64| {
+            let pairs = own.iter().zip(bare);
+            let more = pairs.map(|(own, bare)| value(own) / value(bare));
+            quartiles(more.collect())[1] * quartiles(bare.iter().map(value).collect())[1]
+        };
+        Self {
+            nanos: of(|cost| cost.nanos),
+            rate: of(|cost| cost.rate),
+        }
     }
 }
 
@@ -314,9 +320,8 @@ impl Server {
         };
         let (requests, seconds) = counted.with_context(|| format!("{program} said: {said}"))?;
         Ok(Cost {
-            requests,
-            seconds,
-            nanos,
+            nanos: nanos / requests,
+            rate: requests / seconds,
         })
     }
 
