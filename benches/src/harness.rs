@@ -32,6 +32,11 @@ impl Effort {
         self.title.is_some_and(|wanted| wanted != title)
     }
 
+    /// Whether it is of one side or comparison, and nothing else is to run.
+    pub const fn is_of_one(&self) -> bool {
+        self.only.is_some() || self.title.is_some()
+    }
+
     /// As much, in measurements of no fewer operations than these.
     pub fn in_batches_of(self, operations: usize) -> Self {
         Self {
@@ -103,8 +108,11 @@ pub struct Costs {
 /// bare service, then the floor, then the peer, then the others.
 pub fn measure(title: impl Into<String>, mut sides: Vec<Side>, effort: Effort) -> Costs {
     let title = title.into();
+    if effort.skips(&title) {
+        return Costs::none(title);
+    }
     if let Some(only) = effort.only {
-        sides.retain(|side| !effort.skips(&title) && side.name == only);
+        sides.retain(|side| side.name == only);
         sides.iter_mut().for_each(|side| profile(side, effort));
         sides.clear();
     }

@@ -18,7 +18,7 @@ use std::{
     process::{Command, ExitCode},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use benches::report::{Machine, Report, with_tables};
 use clap::{Parser, ValueEnum};
 
@@ -56,7 +56,7 @@ struct Cli {
     /// Only run the side of this name, for a profiler
     #[arg(long)]
     only: Option<String>,
-    /// Only run the comparison with this title, as it is printed
+    /// Only run the comparison with this title, as it is printed, and count no instructions
     #[arg(long, conflicts_with_all = ["write", "json"])]
     title: Option<String>,
     /// Only tell by how much this makes the process grow: how the program asks itself
@@ -124,6 +124,12 @@ fn main() -> Result<ExitCode> {
         title: kept(cli.title),
         ..effort
     };
+    let machine = Machine::this();
+    let others = if cli.write && cli.group.is_some() {
+        Some(others(&machine)?)
+    } else {
+        None
+    };
     let mut rows = Rows::default();
     let mut kept = true;
     for group in Group::value_variants() {
@@ -131,33 +137,44 @@ fn main() -> Result<ExitCode> {
             kept &= group.run(effort, &mut rows)?;
         }
     }
-    if effort.only.or(effort.title).is_some() {
-        return Ok(ExitCode::SUCCESS);
+    let ends = |kept| {
+        Ok(if kept {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    };
+    if effort.is_of_one() {
+        return ends(kept);
     }
     if !cli.no_instructions {
         rows.count()?;
     }
     let report = Report {
-        machine: Machine::this(),
+        machine,
         ..rows.report
     };
     write("target/bench/report.json", &json_of(&report)?)?;
     if cli.write {
-        publish(if cli.group.is_some() {
-            let before = fs::read_to_string(root().join("benches/report.json"))?;
-            let before: Report = serde_json::from_str(&before)?;
-            before.with(report).context(
-                "benches/report.json was measured on another machine or day: write it without --group",
-            )?
-        } else {
-            report
+        publish(&match others {
+            Some(others) => others.with(&report),
+            None => report,
         })?;
     }
-    Ok(if kept {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    ends(kept)
+}
+
+/// What is committed, for groups that are not measured again.
+fn others(machine: &Machine) -> Result<Report> {
+    let path = "benches/report.json";
+    let text =
+        fs::read_to_string(root().join(path)).with_context(|| format!("{path} cannot be read"))?;
+    let others: Report = serde_json::from_str(&text)?;
+    ensure!(
+        others.machine == *machine,
+        "{path} was measured on another machine or day: write it without --group"
+    );
+    Ok(others)
 }
 
 /// Runs the same, with its tables on standard error, and writes the report to standard output.
@@ -179,16 +196,16 @@ fn json() -> Result<ExitCode> {
 }
 
 /// What is committed of a run.
-fn publish(report: Report) -> Result<()> {
+fn publish(report: &Report) -> Result<()> {
     let read = |path: &str| {
         fs::read_to_string(root().join(path)).with_context(|| format!("{path} cannot be read"))
     };
-    write("benches/report.json", &json_of(&report)?)?;
+    write("benches/report.json", &json_of(report)?)?;
     write(
         "benches/REPORT.md",
         &report.page(&read("benches/notes.md")?),
     )?;
-    write("README.md", &with_tables(&read("README.md")?, &report))
+    write("README.md", &with_tables(&read("README.md")?, report))
 }
 
 fn json_of(report: &Report) -> Result<String> {

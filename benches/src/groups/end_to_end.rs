@@ -48,7 +48,7 @@ const PLATFORM: [Stack; 6] = [
 
 /// Compares.
 pub fn run(effort: Effort, rows: &mut Rows) -> Result<()> {
-    if effort.only.is_some() {
+    if effort.is_of_one() {
         return Ok(());
     }
     served(Inner::Route, &STACKS, effort, rows)?;

@@ -28,7 +28,7 @@ pub fn run(effort: Effort, rows: &mut Rows) {
     for routes in if quick { &all[..1] } else { &all[..] } {
         pages(effort, *routes, rows);
     }
-    if effort.only.is_none() && !quick {
+    if !effort.is_of_one() && !quick {
         let case = format!("memory of {}", called(MILLION));
         let row = Row::new(GROUP, case, grown(Resident::OurMillion) as f64)
             .beside(&mep(), grown(Resident::MepMillion) as f64);

@@ -49,7 +49,7 @@ const SERIES: usize = 10_000;
 
 pub fn run(effort: Effort, rows: &mut Rows) {
     // What else threads do is not a profiler's.
-    if effort.only.is_some() {
+    if effort.is_of_one() {
         return;
     }
     println!(

@@ -43,7 +43,8 @@ use tracing_subscriber::{
 /// What a statement is to do is asked of the filter once, and again after a change, as long as no other
 /// filter wants to be asked for each event: it then costs the event nothing. As the filter of one layer it
 /// costs each span and event a look-up, which the registry makes to find out whose they are: where all
-/// layers have the same levels, give them to all.
+/// layers have the same levels, give them to all: by `with`, as above, and not as one of a `Vec` of layers,
+/// where a layer that takes everything is not kept from it.
 #[derive(Clone)]
 pub struct Levels {
     current: Arc<RwLock<Current>>,

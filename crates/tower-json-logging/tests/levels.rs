@@ -47,7 +47,7 @@ fn levels_of_all_layers_change_as_well() {
     a_change_is_seen(&log, &levels, inside.with(log.layer()));
 
     let log = Log::default();
-    levels.set("info,hyper=warn").unwrap();
+    let levels = Levels::new("info,hyper=warn").unwrap();
     let outside = tracing_subscriber::registry().with(log.layer());
     a_change_is_seen(&log, &levels, outside.with(levels.clone()));
 }

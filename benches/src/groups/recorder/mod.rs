@@ -44,7 +44,7 @@ pub fn run(effort: Effort, rows: &mut Rows) {
     println!("\nrecorder: the least of several rounds in which all sides take turns");
     handles::run(effort, rows);
     pages::run(effort, rows);
-    if effort.only.is_none() {
+    if !effort.is_of_one() {
         handles::threads(effort, rows);
         memory::run(rows);
     }

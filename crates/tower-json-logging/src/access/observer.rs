@@ -226,7 +226,8 @@ impl Observe for JsonLogging {
             request.extensions_mut().insert(context.clone());
         }
         // Where there is no subscriber at all, `tracing` may still have the values made, for `log`: its feature of
-        // that name, which axum's defaults turn on.
+        // that name, which axum's defaults turn on. That there is none is known until somebody has all
+        // statements asked again.
         (logged.span, logged.context) = if LevelFilter::current() == LevelFilter::OFF {
             (Span::none(), Some(context))
         } else {
