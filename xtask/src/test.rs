@@ -1,4 +1,4 @@
-//! `cargo xtask test`: the programs that tests start, and all tests, in three parts.
+//! `cargo xtask test`: the programs that tests start, and all tests, in four parts.
 
 use std::path::Path;
 
@@ -18,6 +18,9 @@ Examples:
 
 /// The programs that tests start. A test that finds one missing has it built, and may not last as long.
 const PROGRAMS: [&str; 4] = ["--package", "scan-platform", "--package", "scan-worker"];
+
+/// The libraries. Some of their features, such as TLS, no other member turns on.
+const LIBRARIES: &str = "tower-*";
 
 /// The package whose tests start servers of others.
 const SERVER_TESTS: &str = "server-tests";
@@ -49,7 +52,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     };
     let mut summary = Summary::new("test");
     if args.nextest.is_empty() {
-        // Every part compiles the same packages with the same features, so that nothing is compiled
+        // These parts compile the same packages with the same features, so that nothing is compiled
         // twice; what is run is chosen by an expression.
         let part = |expression: String| {
             nextest()
@@ -63,6 +66,12 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
         });
         summary.part("unit and integration", || {
             part(format!("not package(={SERVER_TESTS})"))
+        });
+        summary.part("libraries with all features", || {
+            nextest()
+                .args(["--package", LIBRARIES, "--all-features"])
+                .run()
+                .map(nothing_to_say)
         });
         summary.part("doctests", || doctests(root));
         if !args.quick {
