@@ -27,9 +27,9 @@ struct Cli {
 enum Task {
     /// Run all tests: unit and integration tests, doctests, tests against real servers.
     ///
-    /// Runs the unit and integration tests with cargo-nextest, then the doctests, then the tests
-    /// against real servers (package server-tests). All parts are run even if one fails; a part in
-    /// which no test ran has failed.
+    /// Runs the unit and integration tests with cargo-nextest, those of the libraries once more with all
+    /// features, then the doctests, then the tests against real servers (package server-tests). All parts
+    /// are run even if one fails; a part in which no test ran has failed.
     ///
     /// Needs a Rust toolchain. What else it needs (cargo-nextest, and for the full run the servers
     /// from Debian and clients in Python) it fetches into target/tools first; see `cargo xtask tools
