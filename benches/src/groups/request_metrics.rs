@@ -208,15 +208,7 @@ fn together(routes: usize, recorder: Recorder) -> Vec<Side> {
     let router = || route::router(routes);
     let inside = |name: &str, backend, router| side(name, backend, routes, service(router));
     let table = || Some(RouteTable::new(route::templates(routes)).expect("they are well-formed"));
-    let mut sides = vec![
-        inside("bare", Rc::new(()), router()),
-        inside(&floor(), Rc::new(()), router().layer(in_flight())),
-        inside(
-            &axum_prometheus(),
-            exporter(routes, PEER_COUNTER),
-            router().layer(prometheus()),
-        ),
-    ];
+    let mut sides = first_inside(routes, exporter);
     let of_ours = |name, recorder: Recorder, counter, router| {
         inside(name, recorder(routes, counter), router).allocates_nothing()
     };
@@ -301,14 +293,8 @@ fn together(routes: usize, recorder: Recorder) -> Vec<Side> {
 fn inside(routes: usize, recorder: Recorder) -> Vec<Side> {
     let router = || route::router(routes);
     let side = |name: &str, backend, router| side(name, backend, routes, route::service(router));
-    vec![
-        side("bare", Rc::new(()), router()),
-        side(&floor(), Rc::new(()), router().layer(in_flight())),
-        side(
-            &axum_prometheus(),
-            recorder(routes, PEER_COUNTER),
-            router().layer(prometheus()),
-        ),
+    let mut sides = first_inside(routes, recorder);
+    sides.extend([
         side(
             "tower-observe, observing nothing",
             Rc::new(()),
@@ -327,6 +313,22 @@ fn inside(routes: usize, recorder: Recorder) -> Vec<Side> {
             router().layer(ours(routes, Names::Api, None)),
         )
         .allocates_nothing(),
+    ]);
+    sides
+}
+
+/// The bare router, the floor, and the peer on this recorder.
+fn first_inside(routes: usize, recorder: Recorder) -> Vec<Side> {
+    let router = || route::router(routes);
+    let side = |name: &str, backend, router| side(name, backend, routes, route::service(router));
+    vec![
+        side("bare", Rc::new(()), router()),
+        side(&floor(), Rc::new(()), router().layer(in_flight())),
+        side(
+            &axum_prometheus(),
+            recorder(routes, PEER_COUNTER),
+            router().layer(prometheus()),
+        ),
     ]
 }
 

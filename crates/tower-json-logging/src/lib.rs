@@ -175,7 +175,7 @@
 //!   sink after the process has become a daemon. `std::process::exit` drops nothing: call
 //!   [`Sink::close`] before.
 //!
-//! [`Levels`] are a filter that can be changed while the process runs; [`PanicHook`] makes panics lines.
+//! [`Levels`] are a filter, of one layer or of all, that can be changed while the process runs; [`PanicHook`] makes panics lines.
 //!
 //! # Series
 //!

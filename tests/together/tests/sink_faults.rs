@@ -219,6 +219,8 @@ fn sinks(exporter: &Exporter, url: &str, statsd: Statsd) -> Sinks {
 /// Asks for something, over a connection, again and again, until this is so, but often enough. Everything is on the
 /// only thread there is: were it blocked, nothing would be answered.
 async fn asked_until(observed: &Observed, is_so: impl Fn() -> bool) {
+    // Of pauses alone 20 seconds, where a few hundred times are enough.
+    const MOST: u32 = 20_000;
     let mut wire = serve::http1(serve::tcp().await, observed.app.clone());
     let mut asked = 0;
     while asked < 100 || !is_so() {
@@ -228,6 +230,7 @@ async fn asked_until(observed: &Observed, is_so: impl Fn() -> bool) {
         wire.skip(2).await;
         observed.assert_bounded();
         asked += 1;
+        assert!(asked < MOST, "it never comes to be so");
         // Intervals are to pass.
         sleep(Duration::from_millis(1)).await;
     }
