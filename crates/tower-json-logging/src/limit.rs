@@ -1,12 +1,11 @@
 //! How often something may happen.
 
 use std::{
-    sync::{
-        OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
+
+use tower_observe::Clock;
 
 /// So many at once, and as many again in each period: a token bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +41,7 @@ impl RateLimit {
 #[derive(Debug)]
 pub(crate) struct Bucket {
     limit: RateLimit,
-    /// When all of the burst is there again: nanoseconds of the process.
+    /// When all of the burst is there again: in nanoseconds of a moment.
     full_at: AtomicU64,
     held_back: AtomicU64,
 }
@@ -58,7 +57,7 @@ pub(crate) enum Passage {
 
 impl Bucket {
     pub(crate) fn take(&self) -> Passage {
-        self.take_at(nanos_of_process())
+        self.take_at(Clock::system().now().as_nanos())
     }
 
     fn take_at(&self, now: u64) -> Passage {
@@ -82,19 +81,6 @@ impl Bucket {
             count => Passage::After(count),
         }
     }
-}
-
-fn nanos_of_process() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "no test waits for it: `take_at` is what is tested"
-    )]
-    let now = Instant::now();
-    let start = *START.get_or_init(|| now);
-    let nanos = now.saturating_duration_since(start).as_nanos();
-    u64::try_from(nanos).unwrap_or(u64::MAX / 2)
 }
 
 #[cfg(test)]

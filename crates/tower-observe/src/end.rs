@@ -1,9 +1,8 @@
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::{fmt, time::Duration};
 
 use http::{HeaderMap, StatusCode};
+
+use crate::Moment;
 
 /// How an exchange ended. Every exchange ends in exactly one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,16 +78,16 @@ pub struct End<'a> {
     status: Option<StatusCode>,
     trailers: Option<&'a HeaderMap>,
     bytes: u64,
-    started: Instant,
-    head_at: Option<Instant>,
-    ended: Instant,
+    started: Moment,
+    head_at: Option<Moment>,
+    ended: Moment,
 }
 
 impl<'a> End<'a> {
     /// An end without a status, trailers or bytes.
     ///
     /// The layer makes these; a test of an observer or of a [`Classify`](crate::Classify) may, too.
-    pub const fn new(ending: Ending, started: Instant, ended: Instant) -> Self {
+    pub const fn new(ending: Ending, started: Moment, ended: Moment) -> Self {
         Self {
             ending,
             status: None,
@@ -123,7 +122,7 @@ impl<'a> End<'a> {
 
     /// Sets the time of the response's head.
     #[must_use]
-    pub const fn with_head_at(mut self, head_at: Option<Instant>) -> Self {
+    pub const fn with_head_at(mut self, head_at: Option<Moment>) -> Self {
         self.head_at = head_at;
         self
     }
@@ -164,18 +163,18 @@ impl<'a> End<'a> {
     }
 
     /// When the service was called.
-    pub const fn started(&self) -> Instant {
+    pub const fn started(&self) -> Moment {
         self.started
     }
 
     /// When the response's head was ready, if an observer asked with
     /// [`ResponseHead::at`](crate::ResponseHead::at).
-    pub const fn head_at(&self) -> Option<Instant> {
+    pub const fn head_at(&self) -> Option<Moment> {
         self.head_at
     }
 
     /// When the exchange ended: the last frame was handed over, or what else ended it happened.
-    pub const fn ended(&self) -> Instant {
+    pub const fn ended(&self) -> Moment {
         self.ended
     }
 

@@ -1,8 +1,8 @@
-use std::{fmt, time::Instant};
+use std::fmt;
 
 use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 
-use crate::Clock;
+use crate::{Clock, Moment};
 
 /// What an observer sees of a request before the inner service does.
 ///
@@ -10,7 +10,7 @@ use crate::Clock;
 /// an observer can hand something to the service (a request id, the current scan).
 pub struct RequestHead<'a> {
     request: &'a mut (dyn RequestAccess + 'a),
-    started: Instant,
+    started: Moment,
 }
 
 // One view serves every body type. In the service the concrete type is known, so that the calls
@@ -53,12 +53,12 @@ impl<'a> RequestHead<'a> {
     /// A view of `request`, whose exchange began at `started`.
     ///
     /// The layer makes these; a test of an observer may, too.
-    pub fn new<B>(request: &'a mut Request<B>, started: Instant) -> Self {
+    pub fn new<B>(request: &'a mut Request<B>, started: Moment) -> Self {
         Self { request, started }
     }
 
     /// When the service was called with this request.
-    pub const fn started(&self) -> Instant {
+    pub const fn started(&self) -> Moment {
         self.started
     }
 
@@ -115,7 +115,7 @@ impl fmt::Debug for RequestHead<'_> {
 pub struct ResponseHead<'a> {
     response: &'a mut (dyn ResponseAccess + 'a),
     clock: &'a Clock,
-    at: &'a mut Option<Instant>,
+    at: &'a mut Option<Moment>,
     body_length: Option<u64>,
 }
 
@@ -156,7 +156,7 @@ impl<'a> ResponseHead<'a> {
     pub fn new<B>(
         response: &'a mut Response<B>,
         clock: &'a Clock,
-        at: &'a mut Option<Instant>,
+        at: &'a mut Option<Moment>,
     ) -> Self {
         Self {
             response,
@@ -178,7 +178,7 @@ impl<'a> ResponseHead<'a> {
     /// The clock is read at the first call, so that an exchange that nobody asks pays for no
     /// reading. All observers of an exchange see one time, and [`End::head_at`](crate::End::head_at)
     /// repeats it.
-    pub fn at(&mut self) -> Instant {
+    pub fn at(&mut self) -> Moment {
         *self.at.get_or_insert_with(|| self.clock.now())
     }
 

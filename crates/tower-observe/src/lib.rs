@@ -77,6 +77,11 @@
 //! Status, headers, frames, trailers, size hints and end-of-stream hints are the inner service's, and
 //! so is the error type. Nothing is boxed and nothing allocated; what an observer does is its own
 //! affair.
+//!
+//! # Features
+//!
+//! - `tsc`, on by default: [`Clock::system`] reads the processor's counter where the kernel trusts it. Brings
+//!   `tick_counter`, on Linux on x86-64.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -96,7 +101,7 @@ mod tracker;
 pub use self::{
     body::ResponseBody,
     classify::{Class, Classify, GrpcClassify, HttpClassify},
-    clock::{Clock, ManualClock},
+    clock::{Clock, ManualClock, Moment},
     end::{End, Ending},
     future::ResponseFuture,
     head::{RequestHead, ResponseHead},

@@ -2,14 +2,13 @@ use std::{
     mem,
     pin::Pin,
     task::{Context, Poll},
-    time::{Duration, Instant},
 };
 
 use bytes::Buf as _;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header::CONTENT_LENGTH};
 use http_body::{Body, Frame};
 
-use crate::{Clock, End, Ending, Exchange, Observe, RequestHead, ResponseHead};
+use crate::{Clock, End, Ending, Exchange, Moment, Observe, RequestHead, ResponseHead};
 
 /// Follows one exchange and delivers its one end, at the latest when it is dropped.
 ///
@@ -26,11 +25,9 @@ struct Live<X> {
 /// What is known of an exchange by now.
 struct Course {
     clock: Clock,
-    started: Instant,
+    started: Moment,
     /// When the response's head came, if anybody asked.
-    head_at: Since,
-    /// How many bytes the transport will take at most, or since when it takes no more: as `debt` says.
-    owed: u64,
+    head_at: Option<Moment>,
     bytes: u64,
     status: Option<StatusCode>,
     request: RequestKind,
@@ -42,34 +39,14 @@ struct Course {
 }
 
 /// What a server takes from the body before it may drop the body unpolled.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Debt {
     /// All that the body gives.
     Undeclared,
-    /// So many bytes.
-    Bytes,
+    /// So many bytes at most.
+    Bytes(u64),
     /// Nothing more, since the first moment at which nothing was owed.
-    Settled,
-}
-
-/// Nanoseconds from the start of the exchange: half of what an `Instant` takes. `NEVER` is none.
-#[derive(Clone, Copy)]
-struct Since(u64);
-
-impl Since {
-    const NEVER: Self = Self(u64::MAX);
-
-    fn between(started: Instant, now: Instant) -> Self {
-        let nanos = now.saturating_duration_since(started).as_nanos();
-        Self(u64::try_from(nanos).unwrap_or(u64::MAX - 1))
-    }
-
-    fn instant(self, started: Instant) -> Option<Instant> {
-        if self.0 == Self::NEVER.0 {
-            return None;
-        }
-        started.checked_add(Duration::from_nanos(self.0))
-    }
+    Settled(Moment),
 }
 
 /// What the request's method says about the response's body.
@@ -100,8 +77,7 @@ impl<X: Exchange> Tracker<X> {
                 course: Course {
                     clock: clock.clone(),
                     started,
-                    head_at: Since::NEVER,
-                    owed: 0,
+                    head_at: None,
                     bytes: 0,
                     status: None,
                     request: kind,
@@ -178,12 +154,12 @@ impl<X: Exchange> Tracker<X> {
         let mut at = None;
         let mut head = ResponseHead::new(response, &course.clock, &mut at).with_body_length(exact);
         live.exchange.head(&mut head);
-        course.head_at = at.map_or(Since::NEVER, |at| Since::between(course.started, at));
+        course.head_at = at;
         if let Some(ending) = course.ending_at_head(response) {
             return self.end(ending, None);
         }
         if let Some(bytes) = exact.or_else(|| declared_length(response.headers())) {
-            (course.debt, course.owed) = (Debt::Bytes, bytes);
+            course.debt = Debt::Bytes(bytes);
             course.settle();
         }
     }
@@ -252,7 +228,7 @@ impl<X: Exchange> Drop for Tracker<X> {
 }
 
 impl<X: Exchange> Live<X> {
-    fn end(&mut self, ending: Ending, trailers: Option<&HeaderMap>, at: Option<Instant>) {
+    fn end(&mut self, ending: Ending, trailers: Option<&HeaderMap>, at: Option<Moment>) {
         let Self { exchange, course } = self;
         if X::SCOPES {
             exchange.scope(|| course.end(exchange, ending, trailers, at));
@@ -311,19 +287,18 @@ impl Course {
 
     /// Notes when nothing more is owed. Not the end yet: trailers may follow.
     fn settle(&mut self) {
-        if self.debt == Debt::Bytes && self.bytes >= self.owed {
-            let Since(nanos) = Since::between(self.started, self.clock.now());
-            (self.debt, self.owed) = (Debt::Settled, nanos);
+        if matches!(self.debt, Debt::Bytes(owed) if self.bytes >= owed) {
+            self.debt = Debt::Settled(self.clock.now());
         }
     }
 
-    fn ending_at_drop(&self) -> (Ending, Option<Instant>) {
+    fn ending_at_drop(&self) -> (Ending, Option<Moment>) {
         if self.inside {
             (Ending::Panic, None)
         } else if self.status.is_none() {
             (Ending::ClientGoneBeforeHead, None)
-        } else if self.debt == Debt::Settled {
-            (Ending::Complete, Since(self.owed).instant(self.started))
+        } else if let Debt::Settled(at) = self.debt {
+            (Ending::Complete, Some(at))
         } else {
             (Ending::ClientGoneInBody, None)
         }
@@ -335,7 +310,7 @@ impl Course {
         exchange: &X,
         ending: Ending,
         trailers: Option<&HeaderMap>,
-        at: Option<Instant>,
+        at: Option<Moment>,
     ) {
         if mem::replace(&mut self.ended, true) {
             return;
@@ -345,7 +320,7 @@ impl Course {
             .with_status(self.status)
             .with_trailers(trailers)
             .with_bytes(self.bytes)
-            .with_head_at(self.head_at.instant(self.started));
+            .with_head_at(self.head_at);
         exchange.end(&end);
     }
 }

@@ -1,8 +1,10 @@
 //! Time, as numbers that atomics hold.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Nanoseconds since the configuration's origin, or a span of them.
+use tower_observe::{Clock, Moment};
+
+/// Nanoseconds since the origin of moments, or a span of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Age(pub(crate) u64);
 
@@ -34,8 +36,13 @@ impl Age {
         self.0.saturating_sub(earlier.0) as f64 / 1e9
     }
 
-    pub(crate) fn between(origin: Instant, now: Instant) -> Self {
-        Self::of(now.saturating_duration_since(origin))
+    pub(crate) const fn at(moment: Moment) -> Self {
+        Self(moment.as_nanos())
+    }
+
+    /// Now, within an exchange that began at `started`: nobody tells the time of what happens there.
+    pub(crate) fn within(started: Self) -> Self {
+        Self::at(Clock::system().now()).max(started)
     }
 
     /// So much later.

@@ -1,10 +1,6 @@
 //! What was built: which series there are, and what their labels say.
 
-use std::{
-    borrow::Cow,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, StatusCode, Version};
 use metrics::{Key as MetricsKey, KeyName, Level, Metadata, Recorder, SharedString};
@@ -59,7 +55,6 @@ pub(crate) struct Config {
     pub(crate) max_idle: Age,
     /// How old the note of a handle's last use may become.
     pub(crate) touch_after: Age,
-    pub(crate) origin: Instant,
     pub(crate) target: Target,
 }
 
@@ -150,15 +145,6 @@ impl Config {
 
     pub(crate) fn has(&self, instrument: Instrument) -> bool {
         self.series(instrument).is_some()
-    }
-
-    pub(crate) fn age(&self, now: Instant) -> Age {
-        Age::between(self.origin, now)
-    }
-
-    /// The time of what happens within an exchange that began at `started`: nobody tells it.
-    pub(crate) fn age_within(&self, started: Age) -> Age {
-        self.age(Clock::system().now()).max(started)
     }
 
     pub(crate) fn is_skipped(&self, name: &str) -> bool {
@@ -386,7 +372,8 @@ impl Config {
 
     /// The value of [`Field::Status`] of a whole response with this status.
     pub(crate) fn status_id_of(&self, status: StatusCode) -> u16 {
-        let end = End::new(Ending::Complete, self.origin, self.origin).with_status(Some(status));
+        let at = Clock::system().now();
+        let end = End::new(Ending::Complete, at, at).with_status(Some(status));
         self.status_id(&end, self.classify.end(&end))
     }
 

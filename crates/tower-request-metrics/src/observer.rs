@@ -279,7 +279,7 @@ impl Observe for RequestMetrics {
             return Recording::none();
         }
         let cache = self.shared.cache();
-        let now = config.age(request.started());
+        let now = Age::at(request.started());
         let mut key = self.shared.key(request.method());
         key.set(Field::Version, version_id(request.version()));
         config.request_labels(request, &mut key, cache.other(), now);

@@ -198,12 +198,12 @@ impl Exchange for Recording {
         if let Call::Rpc(sent) = &mut self.call {
             let messages = sent.frame(data);
             if messages > 0 {
-                let now = row.config().age_within(self.started);
+                let now = Age::within(self.started);
                 row.add(Instrument::RpcSent, self.key, now, messages);
             }
         } else if self.rare.as_ref().is_some_and(|rare| rare.stream.is_some()) {
             let key = self.key.with(Field::Detail, SENT);
-            let now = row.config().age_within(self.started);
+            let now = Age::within(self.started);
             row.add(Instrument::StreamBytes, key, now, data.remaining() as u64);
         }
     }
@@ -236,7 +236,7 @@ impl Recording {
         if config.has(Instrument::TimeToHeaders) {
             let status = config.status_id_of(response.status());
             let key = self.key.with(Field::Status, status);
-            let now = config.age(response.at());
+            let now = Age::at(response.at());
             row.record(
                 Instrument::TimeToHeaders,
                 key,

@@ -211,7 +211,7 @@ impl Counter {
             Instrument::StreamBytes
         };
         if count > 0 {
-            let now = row.config().age_within(*started);
+            let now = Age::within(*started);
             row.add(instrument, *key, now, count);
         }
     }

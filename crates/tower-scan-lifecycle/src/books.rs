@@ -1,8 +1,10 @@
 use std::{
     collections::BTreeSet,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
+
+use tower_observe::Moment;
 
 /// Our own count of what waits and what runs.
 ///
@@ -24,13 +26,13 @@ pub(crate) enum Ledger {
 /// Where a scan stands in the books. Entries are in the order of their instants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Entry {
-    pub(crate) since: Instant,
+    pub(crate) since: Moment,
     number: u64,
 }
 
 impl Entry {
     /// That of a scan which is in no book: it does not run here.
-    pub(crate) const fn of_none(since: Instant) -> Self {
+    pub(crate) const fn of_none(since: Moment) -> Self {
         Self {
             since,
             number: u64::MAX,
@@ -51,7 +53,7 @@ struct Pages {
 struct Stored {
     depth: u64,
     oldest: Option<Duration>,
-    at: Instant,
+    at: Moment,
 }
 
 /// What the gauges of one type are to show.
@@ -77,7 +79,7 @@ impl Books {
         }
     }
 
-    pub(crate) fn open(&self, ledger: Ledger, scan_type: usize, since: Instant) -> Entry {
+    pub(crate) fn open(&self, ledger: Ledger, scan_type: usize, since: Moment) -> Entry {
         let mut pages = self.lock();
         let number = pages.next;
         pages.next = number.wrapping_add(1);
@@ -100,7 +102,7 @@ impl Books {
         scan_type: usize,
         depth: u64,
         oldest: Option<Duration>,
-        at: Instant,
+        at: Moment,
     ) {
         if let Some(stored) = self.lock().stored.get_mut(scan_type) {
             *stored = Some(Stored { depth, oldest, at });
@@ -121,9 +123,9 @@ impl Books {
         self.lock().count(ledger)
     }
 
-    pub(crate) fn standing(&self, ledger: Ledger, scan_type: usize, now: Instant) -> Standing {
+    pub(crate) fn standing(&self, ledger: Ledger, scan_type: usize, now: Moment) -> Standing {
         let pages = self.lock();
-        let age = |since: Instant| now.saturating_duration_since(since);
+        let age = |since: Moment| now.saturating_duration_since(since);
         let entries = pages.ledger(ledger).get(scan_type);
         let oldest = entries.and_then(BTreeSet::first);
         let oldest = oldest.map(|entry| age(entry.since)).unwrap_or_default();

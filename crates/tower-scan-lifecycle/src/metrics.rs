@@ -1,11 +1,11 @@
 use std::{
     fmt,
     sync::{Arc, Mutex},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use metrics::SharedString;
-use tower_observe::{Clock, Spec};
+use tower_observe::{Clock, Moment, Spec};
 
 use crate::{
     ActiveScan, KeyUse, QueuedScan, RejectReason, ScanMeta, ScanMetricsBuilder, Ticket,
@@ -254,7 +254,7 @@ impl Core {
         series.add(&self.target, row, reason.index(), 1);
     }
 
-    pub(crate) fn since(&self, started: Instant) -> Duration {
+    pub(crate) fn since(&self, started: Moment) -> Duration {
         self.clock.now().saturating_duration_since(started)
     }
 }

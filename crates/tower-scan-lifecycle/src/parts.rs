@@ -1,6 +1,8 @@
 //! Parts of a scan that are measured by themselves.
 
-use std::{fmt, time::Instant};
+use std::fmt;
+
+use tower_observe::Moment;
 
 use crate::{EngineStatus, ScanContext};
 
@@ -10,7 +12,7 @@ use crate::{EngineStatus, ScanContext};
 pub struct Stage {
     context: ScanContext,
     place: usize,
-    started: Instant,
+    started: Moment,
 }
 
 impl Stage {

@@ -2,13 +2,13 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use http::{HeaderMap, Method};
 use tokio::sync::watch;
 use tower_observe::{
-    End, Ending, Exchange, ManualClock, Observe, ObserveLayer, RequestHead, ResponseHead,
+    End, Ending, Exchange, ManualClock, Moment, Observe, ObserveLayer, RequestHead, ResponseHead,
 };
 
 /// How one exchange ended. Times are since the observer was made.
@@ -43,7 +43,7 @@ pub struct Ends {
 #[derive(Debug)]
 struct Shared {
     clock: ManualClock,
-    origin: Instant,
+    origin: Moment,
     started: watch::Sender<usize>,
     ends: Mutex<Vec<Ended>>,
     ended: watch::Sender<usize>,

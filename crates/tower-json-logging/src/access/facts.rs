@@ -1,17 +1,12 @@
 //! What is known of a request and of its end, and how it is written.
 
-use std::{
-    borrow::Cow,
-    fmt,
-    net::IpAddr,
-    time::{Duration, Instant},
-};
+use std::{borrow::Cow, fmt, net::IpAddr, time::Duration};
 
 use http::{
     HeaderName, HeaderValue, Method, Uri, Version,
     uri::{PathAndQuery, Scheme},
 };
-use tower_observe::{Ending, grpc::Code};
+use tower_observe::{Ending, Moment, grpc::Code};
 use tracing_core::Level;
 
 use crate::{access::Settings, context::RequestContext};
@@ -116,7 +111,7 @@ impl Facts {
 /// What is known of a request when it has ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ended {
-    pub(crate) at: Instant,
+    pub(crate) at: Moment,
     pub(crate) level: Level,
     pub(crate) ending: Ending,
     pub(crate) status: u16,

@@ -2,10 +2,10 @@
 
 use std::{
     cell::Cell,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use tower_observe::Clock;
+use tower_observe::{Clock, Moment};
 
 /// Now, as the time since 1970. A clock before 1970 is taken for 1970.
 pub(crate) fn now() -> Duration {
@@ -19,7 +19,7 @@ pub(crate) fn now() -> Duration {
 /// It may be off by what the wall clock was set, or by how long the machine slept while the monotonic clock
 /// stood, for as long as a reading is kept, ten milliseconds; and by all of that since the moment, if it is
 /// longer past: a body is dropped long after it gave its last byte.
-pub(crate) fn at(moment: Instant) -> Duration {
+pub(crate) fn at(moment: Moment) -> Duration {
     LAST.with(|last| last.at(moment, || Clock::system().now(), now))
 }
 
@@ -29,7 +29,7 @@ thread_local! {
 
 /// What both clocks said when they were read last.
 #[derive(Debug)]
-struct Last(Cell<Option<(Instant, Duration)>>);
+struct Last(Cell<Option<(Moment, Duration)>>);
 
 impl Last {
     /// How long the clocks are taken to go alike: one that is being set right drifts by less than ten
@@ -41,8 +41,8 @@ impl Last {
     #[inline]
     fn at(
         &self,
-        moment: Instant,
-        monotonic: impl Fn() -> Instant,
+        moment: Moment,
+        monotonic: impl Fn() -> Moment,
         wall: impl Fn() -> Duration,
     ) -> Duration {
         if let Some((then, time)) = self.0.get() {
@@ -58,8 +58,8 @@ impl Last {
     #[cold]
     fn read(
         &self,
-        moment: Instant,
-        monotonic: impl Fn() -> Instant,
+        moment: Moment,
+        monotonic: impl Fn() -> Moment,
         wall: impl Fn() -> Duration,
     ) -> Duration {
         let (then, time, after) = (monotonic(), wall(), monotonic());

@@ -2,10 +2,10 @@ use std::{
     fmt, io,
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle, ThreadId},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use tower_observe::Clock;
+use tower_observe::{Clock, Moment};
 use tracing_core::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -156,7 +156,7 @@ impl fmt::Debug for Sink {
 }
 
 /// None is so far that nobody waits for it.
-fn deadline(timeout: Duration) -> Option<Instant> {
+fn deadline(timeout: Duration) -> Option<Moment> {
     Clock::system().now().checked_add(timeout)
 }
 

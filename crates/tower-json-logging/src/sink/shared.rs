@@ -1,10 +1,8 @@
 //! What those who log and the worker share: the queue under its lock, and who waits for whom.
 
-use std::{
-    mem,
-    sync::PoisonError,
-    time::{Duration, Instant},
-};
+use std::{mem, sync::PoisonError, time::Duration};
+
+use tower_observe::Moment;
 
 use super::{
     counts::{Counts, DropReason, Slot},
@@ -164,7 +162,7 @@ impl Shared {
         line: &[u8],
         level: Slot,
         important: bool,
-        deadline: impl FnOnce(Duration) -> Option<Instant>,
+        deadline: impl FnOnce(Duration) -> Option<Moment>,
     ) -> Offered {
         let mut state = self.lock();
         let mut offered = state.offer(line, level, important);
@@ -217,7 +215,7 @@ impl Shared {
     fn wait<'a>(
         &self,
         mut state: MutexGuard<'a, State>,
-        deadline: Option<Instant>,
+        deadline: Option<Moment>,
     ) -> (MutexGuard<'a, State>, bool) {
         state.waiting += 1;
         let (mut state, in_time) = wait_until(&self.progress, state, deadline);
@@ -240,7 +238,7 @@ impl Shared {
 
     /// Waits until all lines that were offered before are written or lost, until the output fails once
     /// more, or until `deadline`.
-    pub(crate) fn flush(&self, deadline: Option<Instant>) -> Waited {
+    pub(crate) fn flush(&self, deadline: Option<Moment>) -> Waited {
         let mut state = self.lock();
         let end = state.queue.end();
         let failures = state.failures;
@@ -265,7 +263,7 @@ impl Shared {
     /// counted as lost.
     ///
     /// The lines given up here are in the result; the worker counts those that it gives up.
-    pub(crate) fn close(&self, deadline: Option<Instant>) -> (Waited, Counts) {
+    pub(crate) fn close(&self, deadline: Option<Moment>) -> (Waited, Counts) {
         let mut state = self.lock();
         state.life = state.life.max(Life::Closed);
         let failures = state.failures;
@@ -288,7 +286,7 @@ impl Shared {
     }
 
     /// Asks for the output to be opened again, and waits for it.
-    pub(crate) fn reopen(&self, deadline: Option<Instant>) -> Waited {
+    pub(crate) fn reopen(&self, deadline: Option<Moment>) -> Waited {
         let mut state = self.lock();
         state.reopens_asked += 1;
         let mine = state.reopens_asked;

@@ -1,13 +1,10 @@
 //! What threads share and wait on: the model checker's tests put loom's in its place.
 
-use std::{
-    sync::PoisonError,
-    time::{Duration, Instant},
-};
+use std::{sync::PoisonError, time::Duration};
 
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 
-use tower_observe::Clock;
+use tower_observe::{Clock, Moment};
 
 /// Waits until it is told to go on, or until `deadline`. False after the deadline.
 ///
@@ -15,7 +12,7 @@ use tower_observe::Clock;
 pub(crate) fn wait_until<'a, T>(
     condvar: &Condvar,
     guard: MutexGuard<'a, T>,
-    deadline: Option<Instant>,
+    deadline: Option<Moment>,
 ) -> (MutexGuard<'a, T>, bool) {
     let Some(deadline) = deadline else {
         let guard = condvar.wait(guard).unwrap_or_else(PoisonError::into_inner);

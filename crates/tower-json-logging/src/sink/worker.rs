@@ -1,11 +1,8 @@
 //! The thread that writes.
 
-use std::{
-    io,
-    time::{Duration, Instant},
-};
+use std::{io, time::Duration};
 
-use tower_observe::Clock;
+use tower_observe::{Clock, Moment};
 
 use super::{
     announce::Announce,
@@ -39,7 +36,7 @@ pub(crate) struct Worker<'a> {
     /// Bytes of the queue.
     pub(crate) capacity: usize,
     /// When series are to be made again.
-    pub(crate) zero_due: Option<Instant>,
+    pub(crate) zero_due: Option<Moment>,
 }
 
 /// The process's recorder may be installed after the sink is built, and may forget series.

@@ -3,10 +3,10 @@ use std::{
     panic::{self, AssertUnwindSafe},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use tower_observe::{Clock, Spec, Unit};
+use tower_observe::{Clock, Moment, Spec, Unit};
 
 use super::{
     CollectedFamily, Collector, Samples,
@@ -55,7 +55,7 @@ struct State {
     asked: u64,
     ended: u64,
     /// When the run was asked for that has not ended yet.
-    since: Option<Instant>,
+    since: Option<Moment>,
     /// Whether the collector is being called.
     is_running: bool,
     thread: Thread,
@@ -80,7 +80,7 @@ enum Thread {
 #[derive(Clone, Debug)]
 pub(super) struct Good {
     pub(super) families: Arc<[CollectedFamily]>,
-    pub(super) at: Instant,
+    pub(super) at: Moment,
     pub(super) run: u64,
 }
 

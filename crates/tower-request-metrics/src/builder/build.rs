@@ -1,13 +1,9 @@
 //! From what was asked for to what is recorded.
 
-use std::{
-    borrow::Cow,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{borrow::Cow, sync::Arc};
 
 use metrics::SharedString;
-use tower_observe::{Clock, GrpcClassify, HttpClassify, Kind as MetricKind};
+use tower_observe::{GrpcClassify, HttpClassify, Kind as MetricKind};
 
 use super::{ClientGone, Protocol, RequestMetricsBuilder, StatusLabel};
 use crate::{
@@ -121,7 +117,6 @@ impl RequestMetricsBuilder {
             max_idle,
             // A series that is in use is noted so often that it never seems idle.
             touch_after: Age(max_idle.0 / 3).min(Age::SECOND),
-            origin: origin(),
             target: self.target,
         }
     }
@@ -192,12 +187,6 @@ impl RequestMetricsBuilder {
         let found = labels.find(|(one, _)| *one == dimension);
         found.map_or_else(|| dimension.plain_name(), |(_, name)| name)
     }
-}
-
-/// Where ages are counted from: before any clock that a test may have made before the layer.
-fn origin() -> Instant {
-    let now = Clock::system().now();
-    now.checked_sub(Duration::from_secs(3600)).unwrap_or(now)
 }
 
 fn named(dimension: Dimension, name: &'static str) -> (Value, SharedString) {

@@ -10,7 +10,7 @@ use test_support::{
     shapes::{self, ShapeError, Shapes},
 };
 use tower::{Layer as _, Service as _, service_fn};
-use tower_observe::{End, Exchange, Observe, ObserveLayer, RequestHead, ResponseHead};
+use tower_observe::{End, Exchange, Moment, Observe, ObserveLayer, RequestHead, ResponseHead};
 
 fn request(path: &str) -> Request<()> {
     Request::builder().uri(path).body(()).unwrap()
@@ -144,7 +144,7 @@ fn all_observers_see_one_time_of_the_head() {
 
 #[test]
 fn heads_are_seen_as_they_are() {
-    struct Seeing(std::time::Instant);
+    struct Seeing(Moment);
     impl Exchange for Seeing {
         fn head(&mut self, response: &mut ResponseHead<'_>) {
             assert_eq!(response.status(), 404);

@@ -11,7 +11,9 @@ mod queue;
 mod shared;
 
 mod sync {
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
+
+    use tower_observe::Moment;
 
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
     use loom::thread;
@@ -20,7 +22,7 @@ mod sync {
     pub(crate) fn wait_until<'a, T>(
         condvar: &Condvar,
         guard: MutexGuard<'a, T>,
-        deadline: Option<Instant>,
+        deadline: Option<Moment>,
     ) -> (MutexGuard<'a, T>, bool) {
         match deadline {
             None => (condvar.wait(guard).unwrap(), true),
@@ -41,10 +43,7 @@ mod sync {
     }
 }
 
-use std::{
-    io::ErrorKind,
-    time::{Duration, Instant},
-};
+use std::{io::ErrorKind, time::Duration};
 
 use loom::{
     model::Builder,
@@ -54,6 +53,7 @@ use loom::{
     },
     thread,
 };
+use tower_observe::Clock;
 
 use self::{
     counts::{Counts, DropReason, Slot},
@@ -232,7 +232,7 @@ fn what_is_given_up_at_the_deadline_is_counted_once() {
         offer(&shared);
         offer(&shared);
         // A deadline is always over.
-        let over = Some(Instant::now());
+        let over = Some(Clock::system().now());
         let (_, lost) = shared.close(over);
         let given_up = shared.totals().lost.of(DropReason::Shutdown);
         assert_eq!(given_up, lost);

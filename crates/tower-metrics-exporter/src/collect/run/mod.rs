@@ -1,10 +1,6 @@
-use std::{
-    collections::HashSet,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use tower_observe::Clock;
+use tower_observe::{Clock, Moment};
 
 use super::{
     Collected, Collector, Samples,
@@ -23,7 +19,7 @@ pub(crate) struct Collectors {
     /// Of what is told of the collectors themselves.
     own: Arc<SampleRules>,
     clock: Clock,
-    created: Instant,
+    created: Moment,
 }
 
 impl Collectors {
