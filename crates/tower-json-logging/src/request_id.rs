@@ -6,7 +6,7 @@ use std::{
     time::SystemTime,
 };
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use http::{HeaderName, HeaderValue};
 
 /// The header that carries the id, in requests and responses.
@@ -85,13 +85,21 @@ impl RequestId {
         }
     }
 
-    /// The id that a request came with, if it is well-formed.
-    pub(crate) fn of(value: &HeaderValue) -> Option<Self> {
+    /// Is the id that a request came with, if that is well-formed. Tells whether it is.
+    pub(crate) fn take(&mut self, given: &HeaderValue) -> bool {
         let known = |byte: &u8| byte.is_ascii_alphanumeric() || b"._:-".contains(byte);
-        let well_formed = (1..=Self::LONGEST).contains(&value.len())
-            && value.as_bytes().iter().all(known)
-            && !value.is_sensitive();
-        well_formed.then(|| Self(Kind::Given(value.clone())))
+        let well_formed = (1..=Self::LONGEST).contains(&given.len())
+            && given.as_bytes().iter().all(known)
+            && !given.is_sensitive();
+        if well_formed {
+            self.0 = Kind::Given(given.clone());
+        }
+        well_formed
+    }
+
+    /// Whether it came with a request.
+    pub(crate) const fn is_given(&self) -> bool {
+        matches!(self.0, Kind::Given(_))
     }
 
     /// Lets go of what came with a request.
@@ -101,17 +109,23 @@ impl RequestId {
         }
     }
 
-    /// An id that no other request has: 32 hexadecimal digits, by chance. As a header's value it is what this
-    /// gives.
-    pub(crate) fn make(&mut self) -> HeaderValue {
+    /// Is one that no other request has: 32 hexadecimal digits, by chance. In `header` it is a header's value.
+    pub(crate) fn make(&mut self, header: Option<&mut Option<HeaderValue>>) {
         thread_local! {
             static MADE: RefCell<Made> = const { RefCell::new(Made::new()) };
         }
 
-        let next = |made: &RefCell<Made>| Some(made.try_borrow_mut().ok()?.next(self));
+        let mut header = header;
+        let next = |made: &RefCell<Made>| {
+            let mut made = made.try_borrow_mut().ok()?;
+            made.next(self, header.take());
+            Some(())
+        };
         let made = MADE.try_with(next).ok().flatten();
         // A thread that ends has none anymore, but may still make one.
-        made.unwrap_or_else(|| Made::new().next(self))
+        if made.is_none() {
+            Made::new().next(self, header);
+        }
     }
 }
 
@@ -132,18 +146,20 @@ impl Made {
         }
     }
 
-    fn next(&mut self, id: &mut RequestId) -> HeaderValue {
+    fn next(&mut self, id: &mut RequestId, header: Option<&mut Option<HeaderValue>>) {
         if self.digits.len() < Self::DIGITS {
             self.digits = self.more();
         }
-        let digits = self.digits.split_to(Self::DIGITS.min(self.digits.len()));
-        *id = match digits.first_chunk() {
-            Some(digits) => RequestId(Kind::Made(Digits(*digits))),
-            None => RequestId::default(),
+        // There are as many.
+        if let Some(digits) = self.digits.first_chunk() {
+            id.0 = Kind::Made(Digits(*digits));
+        }
+        let Some(header) = header else {
+            return self.digits.advance(Self::DIGITS.min(self.digits.len()));
         };
+        let digits = self.digits.split_to(Self::DIGITS.min(self.digits.len()));
         // Hexadecimal digits are always a header's value.
-        let value = HeaderValue::from_maybe_shared(digits);
-        value.unwrap_or(HeaderValue::from_static("unknown"))
+        *header = HeaderValue::from_maybe_shared(digits).ok();
     }
 
     fn more(&mut self) -> Bytes {
@@ -206,13 +222,18 @@ mod tests {
     use super::*;
 
     fn made() -> (RequestId, HeaderValue) {
+        let (mut id, mut value) = (RequestId::default(), None);
+        id.make(Some(&mut value));
+        (id, value.unwrap())
+    }
+
+    fn given(value: &HeaderValue) -> Option<RequestId> {
         let mut id = RequestId::default();
-        let value = id.make();
-        (id, value)
+        id.take(value).then_some(id)
     }
 
     fn accepted(value: &[u8]) -> bool {
-        RequestId::of(&HeaderValue::from_bytes(value).unwrap()).is_some()
+        given(&HeaderValue::from_bytes(value).unwrap()).is_some()
     }
 
     #[test]
@@ -247,9 +268,22 @@ mod tests {
     }
 
     #[test]
+    fn ids_of_which_no_header_is_asked_for_are_distinct_too() {
+        let ids: HashSet<_> = (0..1000)
+            .map(|at| {
+                let (mut id, mut header) = (RequestId::default(), None);
+                id.make((at % 2 == 0).then_some(&mut header));
+                assert!(accepted(id.as_str().as_bytes()));
+                id
+            })
+            .collect();
+        assert_eq!(ids.len(), 1000);
+    }
+
+    #[test]
     fn an_id_that_was_made_is_the_same_where_it_is_given() {
         let (made, value) = made();
-        let given = RequestId::of(&value).unwrap();
+        let given = given(&value).unwrap();
         assert_eq!(given.as_str(), made.as_str());
         assert_eq!(HashSet::from([given]), HashSet::from([made]));
     }

@@ -16,13 +16,13 @@ use std::{
 
 use bytes::Bytes;
 use common::Log;
-use http::{Method, Request, Response};
+use http::{HeaderName, Method, Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt as _, Empty, Full};
 use serde_json::{Value, json};
 use tower::{Layer as _, Service as _, service_fn};
-use tower_json_logging::{JsonLogging, JsonLoggingLayer, PathPolicy, RequestContext};
-use tower_observe::{End, ManualClock, ObserveLayer, RequestHead};
+use tower_json_logging::{JsonLogging, JsonLoggingLayer, PathPolicy, QueryPolicy, RequestContext};
+use tower_observe::{End, Exchange, ManualClock, ObserveLayer, RequestHead};
 use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _};
 
 /// Polls once.
@@ -401,7 +401,7 @@ fn a_hostile_request_is_one_line() {
 
 #[test]
 fn a_long_header_is_cut_and_the_line_says_so() {
-    let name = http::HeaderName::from_static("x-scan");
+    let name = HeaderName::from_static("x-scan");
     let layer = JsonLoggingLayer::from(JsonLogging::new().request_headers([name.clone()]));
     for (len, is_cut) in [(1024, false), (1025, true)] {
         let mut request = get("/");
@@ -426,6 +426,112 @@ fn observers_after_it_run_in_the_span_of_the_request() {
     let lines = log.lines();
     assert_eq!(lines.len(), 2);
     assert_eq!(lines[0]["request_id"], lines[1]["request_id"]);
+}
+
+#[test]
+fn its_line_has_the_fields_of_the_span_of_an_observer_after_it() {
+    struct Inner(tracing::Span);
+
+    impl Exchange for Inner {
+        fn scope<R>(&self, f: impl FnOnce() -> R) -> R {
+            self.0.in_scope(f)
+        }
+    }
+
+    let log = Log::default();
+    let subscriber = tracing_subscriber::registry().with(log.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        let other = |_: &mut RequestHead<'_>| Inner(tracing::info_span!("scan", scan_id = "7d0f"));
+        let service = service_fn(|_: Request<()>| async { Ok::<_, Infallible>(hello()) });
+        let layer = ObserveLayer::new((JsonLogging::new(), other));
+        drop(now(layer.layer(service).call(get("/"))));
+    });
+    let line = log.line();
+    assert_eq!(line["scan_id"], "7d0f", "{line}");
+}
+
+#[test]
+fn its_line_has_the_fields_of_the_spans_around_it_in_each_layer() {
+    let logs = [Log::default(), Log::default()];
+    let [one, other] = &logs;
+    let subscriber = tracing_subscriber::registry()
+        .with(one.layer())
+        .with(other.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        let _connection = tracing::info_span!("connection", peer = "a", port = 1).entered();
+        let _stream = tracing::info_span!("stream", peer = "b").entered();
+        let service = service_fn(|_: Request<()>| async {
+            tower_json_logging::set("tenant", "acme");
+            Ok::<_, Infallible>(hello())
+        });
+        let layer = JsonLoggingLayer::new();
+        drop(now(layer.layer(service).call(get("/"))));
+    });
+    for log in &logs {
+        let line = log.line();
+        let fields = ["tenant", "peer", "port"].map(|name| line[name].clone());
+        assert_eq!(fields, [json!("acme"), json!("b"), json!(1)], "{line}");
+    }
+}
+
+#[test]
+fn what_a_request_said_is_not_on_a_later_ones_line() {
+    let header = HeaderName::from_static("x-scan");
+    let logging = JsonLogging::new()
+        .path(PathPolicy::raw())
+        .query(QueryPolicy::raw())
+        .route(|request| request.headers().get("x-scan").map(|_| "/scans".to_owned()))
+        .client_ip(|request| {
+            request
+                .headers()
+                .get("x-scan")
+                .map(|_| [10, 0, 0, 1].into())
+        })
+        .request_headers([header.clone()])
+        .response_headers([header.clone()]);
+    let layer = JsonLoggingLayer::from(logging);
+    let plain = || Request::get("*").body(()).unwrap();
+    let keys = |line: &Value| {
+        let keys = line.as_object().unwrap().keys();
+        keys.cloned().collect::<Vec<_>>()
+    };
+    let before = keys(&logged(&layer, plain(), |_| Ok(hello())).line());
+    let full = Request::post("https://scans.example/scans/7?all=1")
+        .header(&header, "1")
+        .header("x-request-id", "given")
+        .header(
+            "traceparent",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        )
+        .header("user-agent", "curl/8.4.0")
+        .header("content-length", "7")
+        .body(())
+        .unwrap();
+    let line = logged(&layer, full, |_| {
+        tower_json_logging::set("tenant", "acme");
+        let mut response = hello();
+        response.headers_mut().insert(&header, "2".parse().unwrap());
+        Ok(response)
+    });
+    let line = line.line();
+    for key in [
+        "route",
+        "path",
+        "query",
+        "bytes_in",
+        "client_ip",
+        "user_agent",
+        "trace_id",
+        "tenant",
+        "request_headers",
+        "response_headers",
+    ] {
+        assert!(line.get(key).is_some(), "{key} is not in {line}");
+    }
+    let after = logged(&layer, plain(), |_| Ok(hello())).line();
+    assert_eq!(keys(&after), before);
+    assert_eq!(after["method"], "GET");
+    assert_ne!(after["request_id"], "given");
 }
 
 #[test]

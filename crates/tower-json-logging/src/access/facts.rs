@@ -15,9 +15,7 @@ use crate::{access::Settings, context::RequestContext};
 #[derive(Default)]
 pub(crate) struct Facts {
     pub(crate) method: Method,
-    /// Copied: who counts the users of a route's text counts those of all threads.
-    route: String,
-    has_route: bool,
+    route: Copied,
     /// What the policies let through, as text.
     pub(crate) path: Option<Text>,
     pub(crate) query: Option<Text>,
@@ -25,8 +23,38 @@ pub(crate) struct Facts {
     pub(crate) version: Version,
     pub(crate) bytes_in: Option<u64>,
     pub(crate) client_ip: Option<IpAddr>,
-    pub(crate) user_agent: Option<HeaderValue>,
+    user_agent: Copied,
     pub(crate) request_headers: Headers,
+}
+
+/// A text in memory of its own, which is used again: who counts the users of others' memory does so by
+/// instructions that are slow.
+#[derive(Default)]
+struct Copied {
+    text: String,
+    is_there: bool,
+}
+
+impl Copied {
+    /// More memory than is kept for the next one.
+    const LONG: usize = 512;
+
+    fn set(&mut self, text: &str) {
+        self.text.clear();
+        self.text.push_str(text);
+        self.is_there = true;
+    }
+
+    fn get(&self) -> Option<&str> {
+        self.is_there.then_some(&*self.text)
+    }
+
+    fn clear(&mut self) {
+        self.is_there = false;
+        if self.text.capacity() > Self::LONG {
+            self.text = String::new();
+        }
+    }
 }
 
 /// Headers that were asked for.
@@ -71,29 +99,41 @@ impl Text {
 }
 
 impl Facts {
-    /// More memory than is kept for the next one.
-    const LONG_ROUTE: usize = 512;
-
     pub(crate) fn set_route(&mut self, route: &str) {
-        self.route.clear();
-        self.route.push_str(route);
-        self.has_route = true;
+        self.route.set(route);
     }
 
     /// The template of the route, where it is known.
     pub(crate) fn route(&self) -> Option<&str> {
-        self.has_route.then_some(&*self.route)
+        self.route.get()
     }
 
-    /// Lets go of what is a request's.
+    pub(crate) fn set_user_agent(&mut self, value: &HeaderValue) {
+        self.user_agent.set(&lossy(value, 256));
+    }
+
+    /// Its first 256 characters.
+    pub(crate) fn user_agent(&self) -> Option<&str> {
+        self.user_agent.get()
+    }
+
+    /// Whether there is memory that came with the request.
+    pub(crate) fn holds_memory(&self) -> bool {
+        self.path.is_some()
+            || self.query.is_some()
+            || self.scheme.as_ref().is_some_and(|at| scheme(at).is_none())
+            || !self.request_headers.is_empty()
+    }
+
+    /// Forgets a request.
     pub(crate) fn clear(&mut self) {
         self.method = Method::GET;
-        self.has_route = false;
-        if self.route.capacity() > Self::LONG_ROUTE {
-            self.route = String::new();
-        }
-        (self.scheme, self.user_agent) = (None, None);
-        (self.path, self.query) = (None, None);
+        self.route.clear();
+        self.user_agent.clear();
+        // One by one: several at once would be moved.
+        self.scheme = None;
+        self.path = None;
+        self.query = None;
         self.request_headers.clear();
     }
 
@@ -101,10 +141,6 @@ impl Facts {
     pub(super) fn place(&self) -> Option<&str> {
         self.route()
             .or_else(|| self.path.as_ref().map(Text::as_str))
-    }
-
-    pub(crate) fn user_agent(&self) -> Option<Cow<'_, str>> {
-        self.user_agent.as_ref().map(|value| lossy(value, 256))
     }
 }
 
@@ -124,6 +160,22 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
+    /// One of which no more is known.
+    pub(super) const fn new(at: Instant) -> Self {
+        Self {
+            at,
+            level: Level::INFO,
+            ending: Ending::Complete,
+            status: 0,
+            is_failure: false,
+            grpc: None,
+            duration: Duration::ZERO,
+            time_to_head: None,
+            bytes: 0,
+            sample_rate: None,
+        }
+    }
+
     pub(super) const fn event_outcome(&self) -> &'static str {
         if self.is_failure {
             "failure"
@@ -144,7 +196,7 @@ pub(crate) struct Request<'a> {
 }
 
 /// What happened, for people: `GET /scans/{id} 200`.
-pub(crate) struct Message<'a>(pub(crate) &'a RequestContext, pub(crate) &'a Ended);
+pub(crate) struct Message<'a>(pub(crate) &'a RequestContext, pub(crate) u16);
 
 /// Characters of it that are in a message.
 pub(super) const LONGEST_PLACE: usize = 256;
@@ -159,7 +211,7 @@ impl fmt::Display for Message<'_> {
             // Cut, so that a path of many kilobytes is not there twice.
             write!(f, " {place:.LONGEST_PLACE$}")?;
         }
-        write!(f, " {}", self.1.status)
+        write!(f, " {}", self.1)
     }
 }
 

@@ -1,12 +1,12 @@
 use http::{HeaderMap, HeaderValue};
 
-use crate::{request_id::RequestId, trace_context::TraceContext};
+use crate::trace_context::TraceContext;
 
 /// What a request's headers say of it. All are found in one pass: to look up each would take a hash of its
 /// name.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Found<'a> {
-    request_id: Option<&'a HeaderValue>,
+    pub(super) request_id: Option<&'a HeaderValue>,
     trace_parent: Option<&'a HeaderValue>,
     has_trace_parents: bool,
     content_type: Option<&'a HeaderValue>,
@@ -33,12 +33,6 @@ impl<'a> Found<'a> {
             place.get_or_insert(value);
         }
         found
-    }
-
-    /// The id that the request came with, if it is well-formed.
-    pub(super) fn request_id(self) -> Option<(RequestId, HeaderValue)> {
-        let value = self.request_id?;
-        Some((RequestId::of(value)?, value.clone()))
     }
 
     /// Where the request belongs in its caller's trace, if it says so once.

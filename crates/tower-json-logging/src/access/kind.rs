@@ -40,7 +40,7 @@ pub(crate) fn kind(request: Request<'_>) -> u64 {
         facts.query.is_some(),
         facts.bytes_in.is_some(),
         facts.client_ip.is_some(),
-        facts.user_agent.is_some(),
+        facts.user_agent().is_some(),
         !facts.request_headers.is_empty(),
         !context.response_headers().is_empty(),
         ended.time_to_head.is_some(),

@@ -10,10 +10,10 @@ use tracing::{Level, Span, field, level_filters::LevelFilter};
 use super::{
     Sample,
     facts::{Ended, Facts, Message, Request, Text, method, protocol},
-    handover::Announcement,
+    handover::{Announced, Announcement},
     headers::Found,
     sample::Decision,
-    settings::{Settings, chosen},
+    settings::{LevelOf, Settings, chosen},
 };
 use crate::{
     context::RequestContext,
@@ -195,24 +195,27 @@ impl Observe for JsonLogging {
         let settings = &self.settings;
         let skipped = settings.skip.as_ref().is_some_and(|skip| skip(request));
         let found = Found::within(request.headers());
-        let given = if settings.ignores_request_ids {
-            None
-        } else {
-            found.request_id()
-        };
         let spare = Spare::take(&SPARE);
         let mut logged = spare.unwrap_or_else(|| Box::new(Logged::new()));
         logged.is_grpc = found.is_grpc();
-        let spare = logged.context.take();
-        let mut id_header = None;
-        let context = RequestContext::new(spare, |id, trace, facts| {
-            let header = if let Some((given, header)) = given {
-                *id = given;
-                header
-            } else {
-                id.make()
-            };
-            id_header = (!settings.is_silent).then_some(header);
+        logged.settings = settings.is_for_later().then(|| Arc::clone(settings));
+        let Logged {
+            context: spare,
+            id_header,
+            ..
+        } = &mut *logged;
+        // All is written where it stays: what is moved right after it was written is waited for.
+        let context = RequestContext::new(spare.take(), |id, trace, facts| {
+            let given = found.request_id.filter(|_| !settings.ignores_request_ids);
+            let header = (!settings.is_silent).then_some(id_header);
+            match given.filter(|given| id.take(given)) {
+                Some(given) => {
+                    if let Some(header) = header {
+                        *header = Some(given.clone());
+                    }
+                }
+                None => id.make(header),
+            }
             if let Some(given) = found.trace() {
                 *trace = Some(given);
             }
@@ -228,13 +231,11 @@ impl Observe for JsonLogging {
         // Where there is no subscriber at all, `tracing` may still have the values made, for `log`: its feature of
         // that name, which axum's defaults turn on. That there is none is known until somebody has all
         // statements asked again.
-        (logged.span, logged.context) = if LevelFilter::current() == LevelFilter::OFF {
-            (Span::none(), Some(context))
+        logged.context = if LevelFilter::current() == LevelFilter::OFF {
+            Some(context)
         } else {
-            span_of(context)
+            open_span(&mut logged.span, context)
         };
-        logged.id_header = id_header;
-        logged.settings = Some(Arc::clone(settings));
         LoggedRequest(Some(logged))
     }
 }
@@ -246,12 +247,12 @@ impl fmt::Debug for JsonLogging {
 }
 
 /// Makes the span of a request, and gives the request back, which is there unless a layer panicked.
-fn span_of(context: RequestContext) -> (Span, Option<RequestContext>) {
+fn open_span(span: &mut Span, context: RequestContext) -> Option<RequestContext> {
     let (mut context, mut announced) = (Some(context), None);
     let (id, trace_id): (Option<RequestId>, Option<TraceContext>);
     // At ERROR, so that a filter for severe events keeps what they belong to.
     // Values are asked for only if somebody looks, in this order: the last one hands the request over.
-    let span = tracing::error_span!(
+    *span = tracing::error_span!(
         target: TARGET,
         "request",
         request_id = {
@@ -263,11 +264,12 @@ fn span_of(context: RequestContext) -> (Span, Option<RequestContext>) {
             trace_id.as_ref().map(TraceContext::trace_id_as_str)
         },
         scan_id = {
-            announced = context.take().map(Announcement::of);
+            let context = context.take();
+            announced = context.map(|context| Announcement::of(context, Announced::new()));
             field::Empty
         },
     );
-    (span, context.or_else(|| announced?.end()))
+    context.or_else(|| announced?.end())
 }
 
 /// One request being logged. Made by [`JsonLogging`].
@@ -277,6 +279,7 @@ pub struct LoggedRequest(Option<Box<Logged>>);
 
 /// What is known of it: of none, where it is to be used again.
 struct Logged {
+    /// If there is something in them for later.
     settings: Option<Arc<Settings>>,
     span: Span,
     /// `None` also if a layer panicked and somebody caught it; of no request if it is to be used again.
@@ -323,14 +326,13 @@ impl Logged {
     }
 
     fn head(&mut self, response: &mut ResponseHead<'_>) {
-        let (Some(context), Some(settings)) = (&self.context, &self.settings) else {
-            return;
-        };
+        let Some(context) = &self.context else { return };
         if context.facts().is_some() {
             response.at();
-            if !settings.response_headers.is_empty() {
-                let headers = chosen(response.headers(), &settings.response_headers);
-                context.set_response_headers(headers);
+            let names = self.settings.as_ref();
+            let names = names.map(|settings| &*settings.response_headers);
+            if let Some(names) = names.filter(|names| !names.is_empty()) {
+                context.set_response_headers(chosen(response.headers(), names));
             }
         }
         if self.is_grpc {
@@ -345,36 +347,41 @@ impl Logged {
     }
 
     fn end(&self, end: &End<'_>) {
-        let (Some(context), Some(settings)) = (&self.context, &self.settings) else {
-            return;
-        };
+        let Some(context) = &self.context else { return };
         let Some(facts) = context.facts() else { return };
-        let mut ended = self.ended(end, settings);
-        if let Some(sample) = &settings.sample {
-            match sample.decide(context, &ended) {
+        let settings = self.settings.as_deref();
+        let level = settings.and_then(|settings| settings.level.as_deref());
+        let mut announced = Announced::new();
+        let ended = announced.ended(end.ended());
+        self.note_end(ended, end, level);
+        if let Some(sample) = settings.and_then(|settings| settings.sample.as_ref()) {
+            match sample.decide(context, ended) {
                 Decision::Kept => {}
                 Decision::Drawn(rate) => ended.sample_rate = Some(rate),
-                Decision::Dropped => return names::count_lost(ended.level, Lost::Sampled),
+                Decision::Dropped => return lose(announced, Lost::Sampled),
             }
         }
-        if let Some(bucket) = &settings.bucket {
+        if let Some(bucket) = settings.and_then(|settings| settings.bucket.as_ref()) {
             if ended.level > Level::WARN && bucket.take() == Passage::Held {
-                return names::count_lost(ended.level, Lost::RateLimited);
+                return lose(announced, Lost::RateLimited);
             }
         }
-        if let Some(core) = &settings.direct {
-            return core.write_request(Request {
+        if let Some(core) = settings.and_then(|settings| settings.direct.as_ref()) {
+            core.write_request(Request {
                 context,
                 facts,
-                ended: &ended,
+                ended,
             });
+            drop(announced.end());
+        } else {
+            log(context, facts, announced);
         }
-        log(context, facts, context.end(ended));
     }
 
-    fn ended(&self, end: &End<'_>, settings: &Settings) -> Ended {
+    /// Writes how the request ended, piece by piece: at once it would be moved there.
+    fn note_end(&self, ended: &mut Ended, end: &End<'_>, level: Option<&LevelOf>) {
         let grpc = self.is_grpc.then(|| Code::of_end(self.code, end));
-        let is_failure = match grpc {
+        ended.is_failure = match grpc {
             // A broken stream is the server's failure whatever code a peer would make of it.
             Some(code) => {
                 code.class() == Class::ServerError
@@ -385,23 +392,18 @@ impl Logged {
             }
             None => HttpClassify.classify(None, end) == Class::ServerError,
         };
-        let level = match &settings.level {
+        ended.level = match level {
             Some(level) => level(end),
-            None if is_failure => Level::ERROR,
+            None if ended.is_failure => Level::ERROR,
             None => Level::INFO,
         };
-        Ended {
-            at: end.ended(),
-            level,
-            ending: end.ending(),
-            status: end.effective_status().as_u16(),
-            is_failure,
-            grpc,
-            duration: end.duration(),
-            time_to_head: end.time_to_head(),
-            bytes: end.bytes(),
-            sample_rate: None,
-        }
+        ended.ending = end.ending();
+        ended.status = end.effective_status().as_u16();
+        ended.grpc = grpc;
+        ended.duration = end.duration();
+        ended.time_to_head = end.time_to_head();
+        ended.bytes = end.bytes();
+        ended.sample_rate = None;
     }
 }
 
@@ -413,8 +415,10 @@ impl Drop for LoggedRequest {
         // The span knows the context, which can be used again once nobody does.
         logged.span = Span::none();
         let context = logged.context.take();
-        logged.context = context.and_then(RequestContext::cleared);
-        (logged.settings, logged.id_header, logged.code) = (None, None, None);
+        logged.context = context.and_then(RequestContext::spare);
+        logged.settings = None;
+        logged.id_header = None;
+        logged.code = None;
         Spare::put(&SPARE, logged);
     }
 }
@@ -423,11 +427,31 @@ thread_local! {
     static SPARE: Spare<Box<Logged>> = const { Spare::new() };
 }
 
+/// Counts a line that is not to be written.
+fn lose(announced: Box<Announced>, lost: Lost) {
+    if let Some(ended) = announced.known_end() {
+        names::count_lost(ended.level, lost);
+    }
+    drop(announced.end());
+}
+
 /// Logs the line through `tracing`.
 ///
 /// [`JsonLayer`] takes all from the request itself; the fields are for others.
-fn log(context: &RequestContext, facts: &Facts, ended: &Ended) {
-    let mut announced = None;
+fn log(context: &RequestContext, facts: &Facts, announced: Box<Announced>) {
+    let Some(&Ended {
+        level,
+        ending,
+        status,
+        duration,
+        time_to_head,
+        bytes,
+        ..
+    }) = announced.known_end()
+    else {
+        return;
+    };
+    let (mut announced, mut announcement) = (Some(announced), None);
 
     // The level of an event is a constant of it.
     macro_rules! line {
@@ -437,7 +461,8 @@ fn log(context: &RequestContext, facts: &Facts, ended: &Ended) {
                 target: TARGET,
                 $level,
                 event = {
-                    announced = Some(Announcement::of(context.clone()));
+                    let announced = announced.take();
+                    announcement = announced.map(|new| Announcement::of(context.clone(), new));
                     "http_request"
                 },
                 method,
@@ -445,29 +470,31 @@ fn log(context: &RequestContext, facts: &Facts, ended: &Ended) {
                 route = facts.route(),
                 path = facts.path.as_ref().map(Text::as_str),
                 query = facts.query.as_ref().map(Text::as_str),
-                status = ended.status,
-                outcome = ended.ending.as_str(),
-                duration_ms = ended.duration.as_secs_f64() * 1e3,
-                ttfb_ms = ended.time_to_head.map(|time| time.as_secs_f64() * 1e3),
-                bytes_out = ended.bytes,
+                status,
+                outcome = ending.as_str(),
+                duration_ms = duration.as_secs_f64() * 1e3,
+                ttfb_ms = time_to_head.map(|time| time.as_secs_f64() * 1e3),
+                bytes_out = bytes,
                 protocol = protocol(facts.version),
                 client_ip = facts.client_ip.map(field::display),
-                user_agent = facts.user_agent().as_deref(),
+                user_agent = facts.user_agent(),
                 request_id = context.request_id().as_str(),
                 trace_id = context.trace_id(),
                 "{}",
-                Message(context, ended),
+                Message(context, status),
             );
         }};
     }
-    match ended.level {
+    match level {
         Level::ERROR => line!(Level::ERROR),
         Level::WARN => line!(Level::WARN),
         Level::INFO => line!(Level::INFO),
         Level::DEBUG => line!(Level::DEBUG),
         Level::TRACE => line!(Level::TRACE),
     }
-    drop(announced);
+    drop(announcement);
+    // Of a line that nobody wanted it is still here.
+    drop(announced.map(Announced::end));
 }
 
 fn unique(names: impl IntoIterator<Item = HeaderName>) -> Vec<HeaderName> {

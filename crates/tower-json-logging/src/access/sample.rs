@@ -88,7 +88,7 @@ mod tests {
 
     fn made() -> RequestContext {
         RequestContext::new(None, |id, _, _| {
-            drop(id.make());
+            id.make(None);
             false
         })
     }

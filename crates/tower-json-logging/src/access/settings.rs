@@ -42,6 +42,15 @@ pub(crate) type Hook<T> = dyn Fn(&RequestHead<'_>) -> T + Send + Sync;
 pub(crate) type LevelOf = dyn Fn(&End<'_>) -> Level + Send + Sync;
 
 impl Settings {
+    /// Whether a request's head or end is to do with them.
+    pub(super) fn is_for_later(&self) -> bool {
+        self.direct.is_some()
+            || self.level.is_some()
+            || self.sample.is_some()
+            || self.bucket.is_some()
+            || !self.response_headers.is_empty()
+    }
+
     /// Looks at a request, and notes what its line says. In place: the facts are large, and kept from
     /// request to request.
     /// What is not there is not written, as the facts are [cleared](Facts::clear).
@@ -59,7 +68,7 @@ impl Settings {
         facts.bytes_in = found.declared_length();
         facts.client_ip = self.client_ip_of(request);
         if let Some(agent) = found.user_agent {
-            facts.user_agent = Some(agent.clone());
+            facts.set_user_agent(agent);
         }
         if !self.request_headers.is_empty() {
             facts.request_headers = chosen(request.headers(), &self.request_headers);

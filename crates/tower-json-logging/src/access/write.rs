@@ -101,7 +101,7 @@ pub(crate) fn fact(out: &mut Vec<u8>, fact: Fact, content: &Content<'_>) -> Opti
             let ip = facts.client_ip?;
             return Some(escape::string(out, room, format_args!("{ip}")));
         }
-        Fact::UserAgent => return Some(escape::text(out, room, &facts.user_agent()?)),
+        Fact::UserAgent => return Some(escape::text(out, room, facts.user_agent()?)),
         Fact::RequestHeaders => return headers(out, &facts.request_headers, room),
         Fact::ResponseHeaders => return headers(out, context.response_headers(), room),
         Fact::SampleRate => {
@@ -116,6 +116,17 @@ pub(crate) fn fact(out: &mut Vec<u8>, fact: Fact, content: &Content<'_>) -> Opti
 
 #[inline]
 fn duration(out: &mut Vec<u8>, duration: Duration, form: Durations) {
+    // Most are short, and written in one go.
+    if form == Durations::Milliseconds && duration.as_secs() == 0 {
+        let micros = (duration.subsec_nanos() + 500) / 1000;
+        let [a, b, c] = digits((micros % 1000).into());
+        let whole = micros / 1000;
+        if let Ok(whole @ 0..=9) = u8::try_from(whole) {
+            return out.extend_from_slice(&[b'0' + whole, b'.', a, b, c]);
+        }
+        number(out, whole);
+        return out.extend_from_slice(&[b'.', a, b, c]);
+    }
     let nanos = duration
         .as_secs()
         .saturating_mul(1_000_000_000)
@@ -190,6 +201,11 @@ mod tests {
         assert_eq!(with(Milliseconds, 12_345_678), "12.346");
         assert_eq!(with(Milliseconds, 86_400_000_000_000), "86400000.000");
         assert_eq!(with(Milliseconds, 0), "0.000");
+        assert_eq!(with(Milliseconds, 9_999_499), "9.999");
+        assert_eq!(with(Milliseconds, 9_999_500), "10.000");
+        assert_eq!(with(Milliseconds, 999_999_499), "999.999");
+        assert_eq!(with(Milliseconds, 999_999_500), "1000.000");
+        assert_eq!(with(Milliseconds, 1_000_000_499), "1000.000");
         assert_eq!(with(Nanoseconds, 12_345_678), "12345678");
         assert_eq!(with(Seconds, 12_345_678), "0.012345678");
         assert_eq!(with(SecondsText, 3_012_345_678), "\"3.012345678s\"");

@@ -4,20 +4,21 @@ mod value;
 
 use std::{
     fmt,
+    num::NonZeroU64,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use http::{HeaderName, HeaderValue};
-use tracing::{Instrument as _, Span, instrument::Instrumented};
+use tracing::{Id, Instrument as _, Span, instrument::Instrumented};
 use tracing_subscriber::{Registry, registry::LookupSpan as _};
 
 pub use self::value::Value;
 use crate::{
-    access::{Ended, Facts, Headers, Request},
-    format::JsonLayer,
+    access::{Facts, Headers},
+    format::{JsonLayer, spans::SpanOfLayer},
     request_id::RequestId,
     schema::Slot,
     spare::Spare,
@@ -67,8 +68,42 @@ pub(crate) struct Inner {
     fields: Mutex<Vec<(&'static str, Value)>>,
     /// Of the response; they come after the request was handed on.
     headers: OnceLock<Headers>,
-    /// If it has ended, and there is to be a line through `tracing`.
-    ended: OnceLock<Ended>,
+    seen: Seen,
+}
+
+impl Inner {
+    /// Whether there is memory that is not kept for a later request.
+    fn holds_memory(&self) -> bool {
+        self.id.is_given()
+            || self.facts.holds_memory()
+            || self.has_fields.load(Ordering::Relaxed)
+            || self.headers.get().is_some()
+    }
+
+    /// Forgets a request.
+    fn clear(&mut self) {
+        self.id.clear();
+        self.trace = None;
+        self.facts.clear();
+        if self.headers.get().is_some() {
+            drop(self.headers.take());
+        }
+        *self.seen.layer.get_mut() = 0;
+        if *self.has_fields.get_mut() {
+            let fields = self.fields.get_mut();
+            fields.unwrap_or_else(PoisonError::into_inner).clear();
+            *self.has_fields.get_mut() = false;
+        }
+    }
+}
+
+/// The request's span, by the layer that noted it last; all are 0 if none did. Written when the request begins,
+/// read when it ends.
+#[derive(Default)]
+struct Seen {
+    layer: AtomicU64,
+    span: AtomicU64,
+    outer: AtomicU64,
 }
 
 /// Sets a field of the request that the current span belongs to: [`RequestContext::set`].
@@ -83,7 +118,7 @@ impl RequestContext {
     /// The most fields that a request takes.
     const MOST_FIELDS: usize = 64;
 
-    /// A request, in memory that was [cleared](Self::cleared) if there is some. `look` notes the id, the
+    /// A request, in [spare](Self::spare) memory if there is some. `look` notes the id, the
     /// trace and the facts, and tells whether there is to be a line.
     pub(crate) fn new(
         spare: Option<Self>,
@@ -93,6 +128,7 @@ impl RequestContext {
         let mut inner = spare.map(|Self(inner)| inner).unwrap_or_default();
         // Nobody else has it.
         if let Some(place) = Arc::get_mut(&mut inner) {
+            place.clear();
             place.is_logged = look(&mut place.id, &mut place.trace, &mut place.facts);
         }
         Self(inner)
@@ -100,27 +136,21 @@ impl RequestContext {
 
     /// Keeps the memory for a later request, unless somebody still looks at it.
     pub(crate) fn recycle(self) {
-        if let Some(cleared) = self.cleared() {
-            Spare::put(&SPARE, cleared);
+        if let Some(spare) = self.spare() {
+            Spare::put(&SPARE, spare);
         }
     }
 
-    /// The memory for a later request, unless somebody still looks at it.
-    pub(crate) fn cleared(self) -> Option<Self> {
+    /// The memory for a later request, unless somebody still looks at it. What came with the request is not kept.
+    pub(crate) fn spare(self) -> Option<Self> {
         let Self(mut inner) = self;
         // Cheaper to ask, and mostly all that has to be.
         if Arc::strong_count(&inner) > 1 {
             return None;
         }
-        let place = Arc::get_mut(&mut inner)?;
-        place.id.clear();
-        place.trace = None;
-        place.facts.clear();
-        drop(place.headers.take());
-        place.ended.take();
-        let fields = place.fields.get_mut();
-        fields.unwrap_or_else(PoisonError::into_inner).clear();
-        *place.has_fields.get_mut() = false;
+        if inner.holds_memory() {
+            Arc::get_mut(&mut inner)?.clear();
+        }
         Some(Self(inner))
     }
 
@@ -207,19 +237,25 @@ impl RequestContext {
         self.0.headers.get().map_or(&[], Vec::as_slice)
     }
 
-    /// Notes its end, for those whom the request's line goes to.
-    pub(crate) fn end(&self, ended: Ended) -> &Ended {
-        // It ends once.
-        self.0.ended.get_or_init(|| ended)
+    /// Notes what its span is to a layer, if the layer knows no more of that than is known here.
+    pub(crate) fn seen(&self, span: SpanOfLayer, outer: Option<u64>) {
+        let place = &self.0.seen;
+        place.outer.store(outer.unwrap_or(0), Ordering::Relaxed);
+        place.span.store(span.id, Ordering::Relaxed);
+        place.layer.store(span.layer, Ordering::Relaxed);
     }
 
-    /// The request, if it has ended and there is to be a line.
-    pub(crate) fn ended(&self) -> Option<Request<'_>> {
-        Some(Request {
-            context: self,
-            facts: self.facts()?,
-            ended: self.0.ended.get()?,
-        })
+    /// Whether this is its span, as was [noted](Self::seen) last.
+    pub(crate) fn is_seen_as(&self, span: SpanOfLayer) -> bool {
+        let seen = &self.0.seen;
+        seen.layer.load(Ordering::Relaxed) == span.layer
+            && seen.span.load(Ordering::Relaxed) == span.id
+    }
+
+    /// Which span that one is in.
+    pub(crate) fn outer(&self) -> Option<Id> {
+        let outer = NonZeroU64::new(self.0.seen.outer.load(Ordering::Relaxed))?;
+        Some(Id::from_non_zero_u64(outer))
     }
 
     pub(crate) fn trace(&self) -> Option<&TraceContext> {

@@ -76,6 +76,10 @@ impl Core {
         })
     }
 
+    pub(crate) const fn number(&self) -> u64 {
+        self.number
+    }
+
     pub(crate) const fn config(&self) -> &Config {
         &self.config
     }
@@ -179,7 +183,8 @@ impl Core {
         };
         let kind = Kind::of(self.number, request, &content);
         let stencil = kind.and_then(|kind| stencils.get(kind));
-        if !stencil.is_some_and(|stencil| stencil.write(line, &content)) {
+        let len = stencil.and_then(|stencil| stencil.write(line, &content));
+        if len.is_none() {
             line.clear();
             notes.clear();
             let is_whole = line::write(line, &content, Some(notes));
@@ -187,7 +192,9 @@ impl Core {
                 stencils.keep(kind, line, notes);
             }
         }
-        let line = Line::new(line, level, true, metadata);
+        // By the length that is known: the vector's own was written just now, and would be waited for.
+        let bytes = len.and_then(|len| line.get(..len)).unwrap_or(line);
+        let line = Line::new(bytes, level, true, metadata);
         self.config.output.write_line(line);
     }
 

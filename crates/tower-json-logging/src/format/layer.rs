@@ -17,7 +17,7 @@ use crate::{
         output::{Immediate, WriteLine},
         plan::{Origin, Plan},
         scratch::Scratch,
-        spans::Open,
+        spans::{Open, SpanOfLayer},
         value::Recorder,
     },
     limit::{Passage, RateLimit},
@@ -229,6 +229,20 @@ impl JsonLayer {
         self.core.spans.visit(nearest.as_ref(), f);
     }
 
+    fn span(&self, id: u64) -> SpanOfLayer {
+        let layer = self.core.number();
+        SpanOfLayer { layer, id }
+    }
+
+    /// Whether the innermost span that this thread is in is a request's own, and it knows all of that. May be false
+    /// though it is so.
+    fn is_in_own_span(&self, request: &RequestContext) -> bool {
+        let entered = SpanOfLayer::entered();
+        let is_own =
+            |span: SpanOfLayer| span.layer == self.core.number() && request.is_seen_as(span);
+        entered.is_some_and(is_own)
+    }
+
     /// Whether the event is to be written, by the limit of its place.
     fn passes(&self, plan: &Plan, level: Level) -> bool {
         let Some(bucket) = plan.bucket.as_ref().filter(|_| !plan.is_request) else {
@@ -261,14 +275,19 @@ where
             name: metadata.name(),
             module: plan.module,
             fields: None,
-            context: request.clone(),
+            context: request
+                .as_ref()
+                .and_then(|request| request.context().cloned()),
         };
         access::give_back(request);
 
         let id = id.into_u64();
-        if open.context.is_some() && self.core.knows_fields_of_requests() {
-            // What the span says, its request says, too.
-            return self.core.spans.open(id, None, open);
+        if let Some(context) = &open.context {
+            if self.core.knows_fields_of_requests() {
+                // What the span says, its request says, too.
+                context.seen(self.span(id), open.parent);
+                return self.core.spans.open(id, None, open);
+            }
         }
         // No lock is held while values are formatted: they may log.
         let mut scratch = Scratch::take();
@@ -311,16 +330,21 @@ where
         let fields = &mut scratch.fields;
 
         let announced = plan.is_request.then(access::take).flatten();
-        let request = announced.as_ref().and_then(RequestContext::ended);
+        let request = announced.as_ref().and_then(|announced| announced.request());
+        // Of its own span the request knows all: what that is in is left.
+        let seen = request.map(|request| request.context);
+        let seen = seen.filter(|context| self.is_in_own_span(context));
         if request.is_some() {
             fields.reserve(self.core.schema().first_free_of_requests);
+            if let Some(context) = seen {
+                self.core.merge_context(fields, context);
+            }
         } else {
             event.record(&mut self.recorder(fields, &plan, Origin::of(metadata)));
         }
 
         let mut function = None;
-        // From the leaf to the root, so that the inner span wins.
-        self.visit_spans_of(event, &context, |open| {
+        let merge = |open: &Open| {
             if function.is_none() && open.module == plan.module {
                 function = Some(open.name);
             }
@@ -335,7 +359,13 @@ where
             if let Some(outer) = &open.fields {
                 fields.merge(outer, self.core.limits());
             }
-        });
+        };
+        // From the leaf to the root, so that the inner span wins.
+        if let Some(context) = seen {
+            self.core.spans.visit(context.outer().as_ref(), merge);
+        } else {
+            self.visit_spans_of(event, &context, merge);
+        }
 
         if let Some(request) = request {
             self.core
@@ -347,6 +377,14 @@ where
         }
         access::give_back(announced);
         scratch.put_back();
+    }
+
+    fn on_enter(&self, id: &Id, _: Context<'_, S>) {
+        self.span(id.into_u64()).note_entered();
+    }
+
+    fn on_exit(&self, _: &Id, _: Context<'_, S>) {
+        SpanOfLayer::note_left();
     }
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {

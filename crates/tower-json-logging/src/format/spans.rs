@@ -1,6 +1,7 @@
 //! The spans that are open, as far as lines need them.
 
 use std::{
+    cell::Cell,
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -23,6 +24,33 @@ pub(crate) struct Open {
     pub(crate) fields: Option<Box<Fields>>,
     /// If it is a request's.
     pub(crate) context: Option<RequestContext>,
+}
+
+/// A span that a layer of this number knows by this id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SpanOfLayer {
+    pub(crate) layer: u64,
+    pub(crate) id: u64,
+}
+
+thread_local! {
+    /// What was entered last on this thread, and nothing was left since.
+    static ENTERED: Cell<Option<SpanOfLayer>> = const { Cell::new(None) };
+}
+
+impl SpanOfLayer {
+    /// The span that the thread is in, as far as that is known for nothing: to ask the registry costs.
+    pub(crate) fn entered() -> Option<Self> {
+        ENTERED.get()
+    }
+
+    pub(crate) fn note_entered(self) {
+        ENTERED.set(Some(self));
+    }
+
+    pub(crate) fn note_left() {
+        ENTERED.set(None);
+    }
 }
 
 /// All spans that are open, and memory for those to come.

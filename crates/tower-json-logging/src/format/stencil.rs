@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use crate::{
     access::{self, Request},
-    format::{fields::Fields, line::Content},
+    format::{fields::Fields, line::Content, timestamp},
     schema::{Fact, Slot},
 };
 
@@ -26,6 +26,13 @@ pub(crate) enum Variable {
     Fields {
         first: bool,
     },
+}
+
+impl Variable {
+    /// Whether its quotes are a part of what is around it.
+    const fn is_in_quotes(self) -> bool {
+        matches!(self, Self::Timestamp | Self::Id(Slot::RequestId))
+    }
 }
 
 /// Where a variable is in a line.
@@ -85,15 +92,20 @@ impl Part {
 }
 
 impl Stencil {
-    /// Writes a line into the empty `out`. Tells whether all of it is there and fits: else it is no line.
-    pub(crate) fn write(&self, out: &mut Vec<u8>, content: &Content<'_>) -> bool {
-        let mut place = None;
+    /// Writes a line into the empty `out`, and tells how long it is. None if something is missing or does not fit:
+    /// then it is no line.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, content: &Content<'_>) -> Option<usize> {
+        let (mut place, mut end) = (None, 0);
         for part in &self.parts {
-            let end = out.len() + part.len;
+            end = out.len() + part.len;
             out.extend_from_slice(&part.block);
             out.truncate(end);
             match (part.then, &place) {
                 (None, _) => {}
+                (Some(Variable::Timestamp), _) => timestamp::push(out, content.head.since_epoch),
+                (Some(Variable::Id(Slot::RequestId)), _) => {
+                    content.head.request?.context.request_id().write(out);
+                }
                 (Some(Variable::Place), _) => {
                     let is_whole = access::place(out, content) == Some(false);
                     place = is_whole.then_some(end..out.len());
@@ -106,12 +118,13 @@ impl Stencil {
                 }
                 (Some(variable), _) => {
                     if content.variable(out, variable) != Some(false) {
-                        return false;
+                        return None;
                     }
                 }
             }
         }
-        out.len() <= content.end()
+        // Nothing comes after the last part.
+        (end <= content.end()).then_some(end)
     }
 
     /// Takes over a line that was written.
@@ -120,8 +133,9 @@ impl Stencil {
         self.parts.clear();
         let mut start = 0;
         for Note { range, variable } in notes {
-            self.push(line.get(start..range.start), Some(*variable));
-            start = range.end;
+            let quote = usize::from(variable.is_in_quotes());
+            self.push(line.get(start..range.start + quote), Some(*variable));
+            start = range.end - quote;
         }
         self.push(line.get(start..), None);
     }
@@ -303,7 +317,7 @@ mod tests {
         let header = || HeaderValue::from_str(&bytes).unwrap();
         let headers = || vec![(HeaderName::from_static("x-scan"), header())];
         let context = RequestContext::new(None, |id, place, facts| {
-            drop(id.make());
+            id.make(None);
             if trace {
                 let id = own.number | 1;
                 *place = TraceContext::parse(format!("00-{id:032x}-{id:016x}-01").as_bytes());
@@ -318,7 +332,9 @@ mod tests {
             facts.query = query.then(|| Text::Edited(own.text.clone()));
             facts.bytes_in = bytes_in.then_some(own.number);
             facts.client_ip = client_ip.then(|| u128::from(own.number).to_be_bytes().into());
-            facts.user_agent = user_agent.then(header);
+            if user_agent {
+                facts.set_user_agent(&header());
+            }
             facts.request_headers = request_headers.then(headers).unwrap_or_default();
             true
         });
@@ -428,7 +444,8 @@ mod tests {
                         }
                         let (mut by_steps, mut by_stencil) = (Vec::new(), Vec::new());
                         let is_whole = line::write(&mut by_steps, content, None);
-                        if stencil.write(&mut by_stencil, content) {
+                        if let Some(len) = stencil.write(&mut by_stencil, content) {
+                            assert_eq!(len, by_stencil.len());
                             let text = |line| String::from_utf8(line).unwrap();
                             assert_eq!(text(by_stencil), text(by_steps));
                         } else {
@@ -472,7 +489,10 @@ mod tests {
             assert_eq!(Kind::of(1, request, content), Some(kind));
             assert_ne!(Kind::of(2, request, content), Some(kind));
             let mut line = Vec::new();
-            assert!(stencils.get(kind).unwrap().write(&mut line, content));
+            assert_eq!(
+                stencils.get(kind).unwrap().write(&mut line, content),
+                Some(line.len())
+            );
         });
     }
 
