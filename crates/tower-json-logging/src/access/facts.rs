@@ -161,7 +161,7 @@ pub(crate) struct Ended {
 
 impl Ended {
     /// One of which no more is known.
-    pub(super) const fn new(at: Instant) -> Self {
+    pub(super) const fn new(at: Moment) -> Self {
         Self {
             at,
             level: Level::INFO,

@@ -7,7 +7,9 @@
 //! has taken it out to look at it. Then what is logged by that layer, or by what it calls, is not taken for
 //! the request's.
 
-use std::{cell::Cell, time::Instant};
+use std::cell::Cell;
+
+use tower_observe::Moment;
 
 use super::facts::{Ended, Request};
 use crate::context::RequestContext;
@@ -44,7 +46,7 @@ impl Announced {
     }
 
     /// Has the request end, as is to be written there.
-    pub(super) fn ended(&mut self, at: Instant) -> &mut Ended {
+    pub(super) fn ended(&mut self, at: Moment) -> &mut Ended {
         self.has_ended = true;
         let ended = self.ended.get_or_insert_with(|| Ended::new(at));
         ended.at = at;
