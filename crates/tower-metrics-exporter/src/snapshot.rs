@@ -1,5 +1,3 @@
-use std::sync::atomic::Ordering;
-
 use crate::{
     cell::Reading,
     format::{Encode, Exemplar, Head, HistogramView, Labels, Number, UnixMillis},
@@ -89,7 +87,7 @@ impl Snapshot {
         let scale = family.scale();
         match (&series.value, part) {
             (registry::Value::Counter(counter), "") => {
-                let whole = Number::Whole(counter.load(Ordering::Relaxed));
+                let whole = Number::Whole(counter.load());
                 Some(whole.as_f64() * scale)
             }
             (registry::Value::Gauge(gauge), "") => Some(gauge.load() * scale),

@@ -10,20 +10,32 @@ mod sink;
 
 /// As in tower-metrics-exporter.
 mod sync {
-    use std::cell::Cell;
-
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 
-    loom::thread_local! {
-        static NUMBER: Cell<usize> = Cell::new(0);
-    }
+    pub(crate) mod thread {
+        use std::cell::Cell;
 
-    /// The checker's threads are all of one thread of the system's.
-    pub(crate) fn thread_number() -> usize {
-        NUMBER.with(Cell::get)
-    }
+        pub(crate) use loom::thread::yield_now;
 
-    pub(crate) fn number_thread(number: usize) {
-        NUMBER.with(|own| own.set(number));
+        pub(crate) const NEW: u64 = u64::MAX - 1;
+        const NONE: u64 = u64::MAX;
+
+        // The checker's threads are all of one thread of the system's.
+        loom::thread_local! {
+            static NUMBER: Cell<u64> = Cell::new(NONE);
+        }
+
+        pub(crate) fn known() -> u64 {
+            NUMBER.with(Cell::get)
+        }
+
+        pub(crate) fn number() -> Option<u64> {
+            Some(known()).filter(|number| *number != NONE)
+        }
+
+        /// The number of this thread, which has none by itself.
+        pub(crate) fn set_number(number: u64) {
+            NUMBER.with(|own| own.set(number));
+        }
     }
 }

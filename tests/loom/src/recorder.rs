@@ -1,7 +1,11 @@
-//! The recorder's histograms, and series that come and go.
+//! The recorder's numbers and histograms, and series that come and go.
 
 #[path = "../../../crates/tower-metrics-exporter/src/registry/life.rs"]
 mod life;
+#[path = "../../../crates/tower-metrics-exporter/src/cell/number.rs"]
+mod number;
+#[path = "../../../crates/tower-metrics-exporter/src/cell/owner.rs"]
+mod owner;
 #[path = "../../../crates/tower-metrics-exporter/src/cell/stripe.rs"]
 mod stripe;
 
@@ -12,13 +16,20 @@ use loom::{
     thread,
 };
 
-use self::{life::Life, stripe::Stripes};
-use crate::sync::number_thread;
+use self::{
+    life::Life,
+    number::{Count, Level},
+    stripe::Stripes,
+};
+use crate::sync::thread::set_number;
 
 #[test]
 fn no_observation_is_lost_and_no_scrape_is_taken_back() {
     loom::model(|| {
         let stripes = Arc::new(Stripes::new(2));
+        // What is shared is made here, as the checker does not see by what it is handed on.
+        stripes.record(0, 0, 0.0);
+        set_number(1);
         let other = Arc::clone(&stripes);
         let thread = thread::spawn(move || {
             other.record(0, 1, 1.0);
@@ -43,7 +54,7 @@ fn each_thread_has_a_stripe_once_they_were_in_each_others_way() {
         let threads = [1, 2].map(|number| {
             let stripes = Arc::clone(&stripes);
             thread::spawn(move || {
-                number_thread(number);
+                set_number(number);
                 stripes.record(0, 1, 2.0);
             })
         });
@@ -65,7 +76,7 @@ fn two_that_meet_in_a_sum_lose_nothing() {
         let stripes = Arc::new(Stripes::new(1));
         let other = Arc::clone(&stripes);
         let thread = thread::spawn(move || {
-            number_thread(1);
+            set_number(1);
             other.record(0, 1, 1.0);
             other.record(0, 1, 2.0);
         });
@@ -75,6 +86,119 @@ fn two_that_meet_in_a_sum_lose_nothing() {
         let mut all = Vec::new();
         let sum = stripes.read(&mut all);
         assert_eq!((all.as_slice(), sum), (&[4][..], 15.0));
+    });
+}
+
+/// Of three threads; more changes of who runs take minutes, and show no more.
+fn few_changes(check: impl Fn() + Send + Sync + 'static) {
+    let mut every = loom::model::Builder::new();
+    every.preemption_bound = Some(3);
+    every.check(check);
+}
+
+#[test]
+fn the_first_thread_and_the_others_count_in_places_of_their_own() {
+    few_changes(|| {
+        let count = Arc::new(Count::new());
+        let threads = [1, 2].map(|number| {
+            let count = Arc::clone(&count);
+            thread::spawn(move || {
+                set_number(number);
+                count.add(1);
+                count.add(2);
+            })
+        });
+        let (before, after) = (count.load(), count.load());
+        assert!(before <= after && after <= 6);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(count.load(), 6);
+    });
+}
+
+#[test]
+fn a_thread_with_the_number_of_one_that_ended_goes_on_where_that_was() {
+    few_changes(|| {
+        let count = Arc::new(Count::new());
+        for _ in 0..2 {
+            let other = Arc::clone(&count);
+            let thread = thread::spawn(move || {
+                set_number(1);
+                other.add(1);
+            });
+            count.add(1);
+            // The system's threads give their numbers back under a lock.
+            thread.join().unwrap();
+        }
+        assert_eq!(count.load(), 4);
+    });
+}
+
+#[test]
+fn a_count_is_raised_to_what_it_is_at_least() {
+    few_changes(|| {
+        let count = Arc::new(Count::new());
+        let other = Arc::clone(&count);
+        let thread = thread::spawn(move || {
+            set_number(1);
+            other.add(2);
+        });
+        count.raise(3);
+        assert!((3..=5).contains(&count.load()));
+        thread.join().unwrap();
+        // The two were before, after, or in either half.
+        assert!((3..=5).contains(&count.load()));
+        count.raise(9);
+        assert_eq!(count.load(), 9);
+    });
+}
+
+#[test]
+fn a_level_that_is_raised_and_lowered_comes_back() {
+    few_changes(|| {
+        let level = Arc::new(Level::new());
+        let threads = [1, 2].map(|number| {
+            let level = Arc::clone(&level);
+            thread::spawn(move || {
+                set_number(number);
+                level.add(1.0);
+                level.add(-1.0);
+            })
+        });
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(level.load(), 0.0);
+    });
+}
+
+#[test]
+fn a_level_is_set_at_once_whoever_raises_it() {
+    few_changes(|| {
+        let level = Arc::new(Level::new());
+        let threads = [1, 2].map(|number| {
+            let level = Arc::clone(&level);
+            thread::spawn(move || {
+                set_number(number);
+                if number == 1 {
+                    level.add(1.0);
+                } else {
+                    level.set(8.5);
+                }
+            })
+        });
+        let seen = level.load();
+        assert!([0.0, 1.0, 8.5, 9.5].contains(&seen), "{seen}");
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        let seen = level.load();
+        assert!([8.5, 9.5].contains(&seen), "{seen}");
+        level.set(0.1);
+        assert_eq!(level.load(), 0.1);
+        level.add(1.0);
+        assert_eq!(level.load(), 1.1);
     });
 }
 
@@ -117,10 +241,7 @@ impl Series {
 }
 
 fn come_and_go(go: fn(&Series)) {
-    let mut every = loom::model::Builder::new();
-    // Of three threads; more changes of who runs take minutes, and show no more.
-    every.preemption_bound = Some(3);
-    every.check(move || {
+    few_changes(move || {
         let series = Arc::new(Series {
             value: AtomicU64::new(0),
             life: Life::new(),

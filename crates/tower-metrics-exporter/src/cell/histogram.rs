@@ -52,7 +52,11 @@ impl Histogram {
     }
 
     /// Records so many observations of one value, if their sum is finite.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "of one it is less work, where that is known"
+    )]
+    #[inline(always)]
     pub(crate) fn record(&self, value: f64, count: u64) -> bool {
         let value = value * self.scale;
         #[expect(clippy::cast_precision_loss, reason = "the sum is a float anyway")]
@@ -60,8 +64,16 @@ impl Histogram {
         if !sum.is_finite() {
             return false;
         }
-        let bucket = self.bucket(value);
+        let bucket = self.bounds.bucket(value);
         self.stripes.record(bucket, count, sum);
+        if self.native.is_some() || self.exemplars.is_some() {
+            self.record_more(bucket, value, count);
+        }
+        true
+    }
+
+    #[inline(never)]
+    fn record_more(&self, bucket: usize, value: f64, count: u64) {
         if let Some(native) = &self.native {
             let mut native = native.lock().unwrap_or_else(PoisonError::into_inner);
             native.record(value, count);
@@ -69,19 +81,6 @@ impl Histogram {
         if let Some(exemplars) = &self.exemplars {
             exemplars.offer(bucket, value);
         }
-        true
-    }
-
-    /// The first bucket whose upper bound is not below the value.
-    #[inline]
-    fn bucket(&self, value: f64) -> usize {
-        const FEW: usize = 32;
-        let bounds = self.bounds.values();
-        if bounds.len() > FEW {
-            return bounds.partition_point(|bound| *bound < value);
-        }
-        // Without a branch that depends on the value.
-        bounds.iter().map(|bound| usize::from(*bound < value)).sum()
     }
 
     pub(crate) fn read(&self, reading: &mut Reading) {

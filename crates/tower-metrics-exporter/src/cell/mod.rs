@@ -3,33 +3,16 @@
 mod exemplars;
 mod histogram;
 mod native;
+mod number;
+mod owner;
 mod stripe;
 
 pub(crate) use self::{
     exemplars::{ExemplarSource, Exemplars},
     histogram::{Histogram, HistogramOptions, Reading},
     native::{Native, NativeOptions},
+    number::{Count, Level},
 };
-
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// A float that several threads add to.
-#[derive(Debug, Default)]
-pub(crate) struct AtomicFloat(AtomicU64);
-
-impl AtomicFloat {
-    pub(crate) fn load(&self) -> f64 {
-        f64::from_bits(self.0.load(Ordering::Relaxed))
-    }
-
-    pub(crate) fn store(&self, value: f64) {
-        self.0.store(value.to_bits(), Ordering::Relaxed);
-    }
-
-    pub(crate) fn add(&self, value: f64) {
-        stripe::add_float(&self.0, value);
-    }
-}
 
 #[cfg(test)]
 #[expect(clippy::float_cmp, reason = "sums of numbers that floats hold exactly")]

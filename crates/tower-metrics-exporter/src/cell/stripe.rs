@@ -1,9 +1,14 @@
-//! One of several places that threads count in, so that they do not wait for each other's cache lines.
+//! Places that threads count in, so that they do not wait for each other's cache lines, nor need atomic
+//! operations where they are alone.
 
 use std::sync::{OnceLock, atomic::Ordering};
 
+use super::{
+    number::{add, add_float},
+    owner::Owner,
+};
 // The model checker's, where this file is compiled for it.
-use crate::sync::{AtomicBool, AtomicU64, thread_number};
+use crate::sync::{AtomicBool, AtomicU64, thread};
 
 /// As many words as two cache lines hold: processors fetch them in pairs.
 const LINE: usize = 16;
@@ -35,35 +40,59 @@ impl Stripe {
         self.lines.iter().flat_map(|Line(words)| words)
     }
 
-    /// Whether nobody was in the way.
-    fn record(&self, bucket: usize, count: u64, sum: f64) -> bool {
+    /// Counts where no other thread does.
+    #[inline]
+    fn record(&self, bucket: usize, count: u64, sum: f64) {
         if let Some(bucket) = self.word(bucket + 1) {
-            bucket.fetch_add(count, Ordering::Relaxed);
+            add(bucket, count);
         }
-        self.word(0).is_none_or(|word| add_float(word, sum))
+        if let Some(word) = self.word(0) {
+            let sum = f64::from_bits(word.load(Ordering::Relaxed)) + sum;
+            word.store(sum.to_bits(), Ordering::Relaxed);
+        }
+    }
+
+    /// Counts where others do, too. Tells whether it is worth a place of one's own.
+    fn record_among(&self, bucket: usize, count: u64, sum: f64) -> bool {
+        let word = self.word(bucket + 1);
+        let often = word.is_some_and(|word| word.fetch_add(count, Ordering::Relaxed) >= OFTEN);
+        let in_the_way = self.word(0).is_some_and(|word| !add_float(word, sum));
+        often || in_the_way
     }
 }
 
-/// How many stripes a histogram has at most.
+/// How many threads have a stripe of their own at most, and how many stripes those share that have none.
 const STRIPES: usize = 8;
+
+/// An observation of a value of which others made so many is worth a stripe of one's own.
+const OFTEN: u64 = 1 << 16;
 
 /// Counts in buckets, and a sum.
 ///
-/// One stripe is all that most histograms ever have. Once two threads get in each other's way in its sum,
-/// each thread counts in the stripe that is its own, or that it shares with few.
+/// The first thread has a stripe of its own, and the others share one: two are all that most histograms ever
+/// have. Once the others get in each other's way in its sum, or come very often, each of them has its own.
 #[derive(Debug)]
 pub(super) struct Stripes {
     buckets: usize,
-    is_contended: AtomicBool,
+    owner: Owner,
+    is_spread: AtomicBool,
     first: Stripe,
-    others: OnceLock<Box<[OnceLock<Stripe>; STRIPES - 1]>>,
+    others: OnceLock<Box<Others>>,
+}
+
+#[derive(Debug, Default)]
+struct Others {
+    /// By the numbers of their threads, the lowest of which is 1.
+    own: [OnceLock<Stripe>; STRIPES],
+    shared: [OnceLock<Stripe>; STRIPES],
 }
 
 impl Stripes {
     pub(super) fn new(buckets: usize) -> Self {
         Self {
             buckets,
-            is_contended: AtomicBool::new(false),
+            owner: Owner::new(),
+            is_spread: AtomicBool::new(false),
             first: Stripe::new(buckets),
             others: OnceLock::new(),
         }
@@ -72,31 +101,35 @@ impl Stripes {
     /// Counts `count` observations in one bucket, whose sum is `sum`.
     #[inline]
     pub(super) fn record(&self, bucket: usize, count: u64, sum: f64) {
-        let stripe = if self.is_contended.load(Ordering::Relaxed) {
-            self.own()
+        if self.owner.is_this_thread() {
+            self.first.record(bucket, count, sum);
         } else {
-            &self.first
-        };
-        if !stripe.record(bucket, count, sum) {
+            self.record_elsewhere(bucket, count, sum);
+        }
+    }
+
+    #[inline(never)]
+    fn record_elsewhere(&self, bucket: usize, count: u64, sum: f64) {
+        let others = self.others.get_or_init(Box::default);
+        let new = || Stripe::new(self.buckets);
+        let mut at = 0;
+        if self.is_spread.load(Ordering::Relaxed) {
+            at = thread::number()
+                .and_then(|number| usize::try_from(number).ok())
+                .unwrap_or(0);
+            if let Some(own) = at.checked_sub(1).and_then(|at| others.own.get(at)) {
+                return own.get_or_init(new).record(bucket, count, sum);
+            }
+        }
+        let shared = others.shared.get(at % STRIPES);
+        if shared.is_some_and(|shared| shared.get_or_init(new).record_among(bucket, count, sum)) {
             self.spread();
         }
     }
 
     /// From now on every thread counts in its own stripe.
     pub(super) fn spread(&self) {
-        self.is_contended.store(true, Ordering::Relaxed);
-    }
-
-    #[cold]
-    fn own(&self) -> &Stripe {
-        let Some(at) = (thread_number() % STRIPES).checked_sub(1) else {
-            return &self.first;
-        };
-        let others = self.others.get_or_init(Box::default);
-        let own = others.get(at);
-        own.map_or(&self.first, |own| {
-            own.get_or_init(|| Stripe::new(self.buckets))
-        })
+        self.is_spread.store(true, Ordering::Relaxed);
     }
 
     /// Puts the observations up to and including each bucket into `cumulative`, and gives the sum.
@@ -106,11 +139,8 @@ impl Stripes {
     pub(super) fn read(&self, cumulative: &mut Vec<u64>) -> f64 {
         cumulative.clear();
         cumulative.resize(self.buckets, 0);
-        let others = self
-            .others
-            .get()
-            .into_iter()
-            .flat_map(|others| others.iter());
+        let others = self.others.get().into_iter();
+        let others = others.flat_map(|others| others.own.iter().chain(&others.shared));
         let stripes = [&self.first]
             .into_iter()
             .chain(others.filter_map(OnceLock::get));
@@ -129,18 +159,5 @@ impl Stripes {
             *count = total;
         }
         sum
-    }
-}
-
-/// Adds to a float, and tells whether it worked at once.
-pub(super) fn add_float(word: &AtomicU64, value: f64) -> bool {
-    let mut old = word.load(Ordering::Relaxed);
-    let mut at_once = true;
-    loop {
-        let new = (f64::from_bits(old) + value).to_bits();
-        match word.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed) {
-            Ok(_) => return at_once,
-            Err(other) => (old, at_once) = (other, false),
-        }
     }
 }

@@ -119,9 +119,14 @@ pub(crate) struct Exemplar {
 pub(crate) struct Bounds {
     /// Ascending and finite.
     values: Box<[f64]>,
+    /// The same if they are few, filled up with what no value is above.
+    few: Box<[f64]>,
     /// Each as the value of `le`, and `+Inf`, and what comes between that and the sample's value.
     texts: Box<[Box<str>]>,
 }
+
+/// So many bounds are all compared with a value, which takes less than to look for the right one.
+const FEW: usize = 32;
 
 impl Bounds {
     pub(crate) fn new(values: impl Into<Box<[f64]>>) -> Self {
@@ -132,10 +137,28 @@ impl Bounds {
             text.extend_from_slice(b"\"} ");
             String::from_utf8_lossy(&text).into()
         });
+        let mut few = Vec::new();
+        if values.len() <= FEW {
+            few.extend_from_slice(&values);
+            // As many as are compared at once, so that none is left for comparisons one by one.
+            few.resize(values.len().next_multiple_of(4), f64::INFINITY);
+        }
         Self {
             texts: texts.collect(),
+            few: few.into(),
             values,
         }
+    }
+
+    /// The number of the first bucket whose bound is not below the value, which is finite.
+    #[inline]
+    pub(crate) fn bucket(&self, value: f64) -> usize {
+        if self.few.is_empty() {
+            return self.values.partition_point(|bound| *bound < value);
+        }
+        // Without a branch that depends on the value.
+        let below = |bound: &f64| usize::from(*bound < value);
+        self.few.iter().map(below).sum()
     }
 
     /// Without `+Inf`.

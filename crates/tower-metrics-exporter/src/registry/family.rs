@@ -2,7 +2,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -13,7 +13,7 @@ use super::{
     sweep::Sweep,
 };
 use crate::{
-    cell::{AtomicFloat, Histogram, HistogramOptions, Reading},
+    cell::{Count, Histogram, HistogramOptions, Level, Reading},
     format::{Encode, FamilyKind, Head, HistogramView, Labels, Number},
 };
 
@@ -118,8 +118,8 @@ impl Family {
 
     fn zero(&self) -> Value {
         match self.options.kind {
-            FamilyKind::Counter => Value::Counter(AtomicU64::new(0)),
-            FamilyKind::Gauge => Value::Gauge(AtomicFloat::default()),
+            FamilyKind::Counter => Value::Counter(Count::new()),
+            FamilyKind::Gauge => Value::Gauge(Level::new()),
             FamilyKind::Histogram => {
                 Value::Histogram(Box::new(Histogram::new(&self.options.histogram)))
             }
@@ -268,7 +268,7 @@ impl Family {
         let labels = series.labels();
         match &series.value {
             Value::Counter(counter) => {
-                let whole = counter.load(Ordering::Relaxed);
+                let whole = counter.load();
                 let value = if self.options.scale.to_bits() == 1f64.to_bits() {
                     Number::Whole(whole)
                 } else {

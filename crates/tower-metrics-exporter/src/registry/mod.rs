@@ -286,7 +286,7 @@ mod tests {
             .find(&Labels::new([("otel_metric_overflow", "true")]).0)
             .unwrap();
         assert!(matches!(&overflow.value, Value::Counter(count)
-            if count.load(std::sync::atomic::Ordering::Relaxed) == 998));
+            if count.load() == 998));
     }
 
     #[test]

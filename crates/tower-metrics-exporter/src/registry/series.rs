@@ -1,16 +1,13 @@
 use std::{
-    cmp::Ordering as Order,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    cmp::Ordering,
+    sync::{Arc, Weak},
 };
 
 use metrics::{CounterFn, GaugeFn, HistogramFn};
 
 use super::{Family, life::Life};
 use crate::{
-    cell::{AtomicFloat, Histogram},
+    cell::{Count, Histogram, Level},
     format::{FamilyKind, Labels, UnixMillis},
 };
 
@@ -27,8 +24,8 @@ pub(crate) struct Series {
 
 #[derive(Debug)]
 pub(crate) enum Value {
-    Counter(AtomicU64),
-    Gauge(AtomicFloat),
+    Counter(Count),
+    Gauge(Level),
     Histogram(Box<Histogram>),
 }
 
@@ -68,6 +65,28 @@ impl Series {
         }
     }
 
+    #[expect(
+        clippy::inline_always,
+        reason = "of one it is less work, where that is known"
+    )]
+    #[inline(always)]
+    fn observe(&self, value: f64, count: u64) {
+        if let Value::Histogram(histogram) = &self.value {
+            if histogram.record(value, count) {
+                self.touch();
+            } else {
+                self.dropped(count);
+            }
+        }
+    }
+
+    #[cold]
+    fn dropped(&self, count: u64) {
+        if let Some(family) = self.family.upgrade() {
+            family.dropped(count);
+        }
+    }
+
     #[cold]
     fn put_back(&self) {
         if let (Some(family), Some(this)) = (self.family.upgrade(), self.this.upgrade()) {
@@ -80,14 +99,14 @@ impl CounterFn for Series {
     #[inline]
     fn increment(&self, value: u64) {
         if let Value::Counter(counter) = &self.value {
-            counter.fetch_add(value, Ordering::Relaxed);
+            counter.add(value);
             self.touch();
         }
     }
 
     fn absolute(&self, value: u64) {
         if let Value::Counter(counter) = &self.value {
-            counter.fetch_max(value, Ordering::Relaxed);
+            counter.raise(value);
             self.touch();
         }
     }
@@ -110,7 +129,7 @@ impl GaugeFn for Series {
     #[inline]
     fn set(&self, value: f64) {
         if let Value::Gauge(gauge) = &self.value {
-            gauge.store(value);
+            gauge.set(value);
             self.touch();
         }
     }
@@ -119,18 +138,12 @@ impl GaugeFn for Series {
 impl HistogramFn for Series {
     #[inline]
     fn record(&self, value: f64) {
-        self.record_many(value, 1);
+        self.observe(value, 1);
     }
 
     #[inline]
     fn record_many(&self, value: f64, count: usize) {
-        if let Value::Histogram(histogram) = &self.value {
-            if histogram.record(value, count as u64) {
-                self.touch();
-            } else if let Some(family) = self.family.upgrade() {
-                family.dropped(count as u64);
-            }
-        }
+        self.observe(value, count as u64);
     }
 }
 
@@ -153,13 +166,13 @@ impl PartialEq for Member {
 impl Eq for Member {}
 
 impl PartialOrd for Member {
-    fn partial_cmp(&self, other: &Self) -> Option<Order> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl Ord for Member {
-    fn cmp(&self, other: &Self) -> Order {
+    fn cmp(&self, other: &Self) -> Ordering {
         self.0.labels.text().cmp(other.0.labels.text())
     }
 }

@@ -1,0 +1,135 @@
+//! Numbers that threads add to, each in two places: that of the thread which was first, and that of the others.
+
+use std::sync::atomic::Ordering;
+
+use super::owner::Owner;
+// The model checker's, where this file is compiled for it.
+use crate::sync::AtomicU64;
+
+/// A whole number that only rises.
+#[derive(Debug)]
+pub(crate) struct Count {
+    owner: Owner,
+    own: AtomicU64,
+    others: AtomicU64,
+}
+
+impl Count {
+    pub(crate) fn new() -> Self {
+        Self {
+            owner: Owner::new(),
+            own: AtomicU64::new(0),
+            others: AtomicU64::new(0),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn add(&self, value: u64) {
+        // Who makes a series known seldom is who counts in it.
+        if value == 0 {
+            return;
+        }
+        if self.owner.is_this_thread() {
+            add(&self.own, value);
+        } else {
+            self.others.fetch_add(value, Ordering::Relaxed);
+        }
+    }
+
+    /// Raises it to this, if it is less.
+    pub(crate) fn raise(&self, value: u64) {
+        let missing = |others| {
+            let own = self.own.load(Ordering::Relaxed);
+            let count = own.wrapping_add(others);
+            (count < value).then(|| value.wrapping_sub(own))
+        };
+        // `Err` is that it is no less.
+        let _ = self
+            .others
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, missing);
+    }
+
+    pub(crate) fn load(&self) -> u64 {
+        let own = self.own.load(Ordering::Relaxed);
+        own.wrapping_add(self.others.load(Ordering::Relaxed))
+    }
+}
+
+/// A number that rises and falls, and can be set.
+#[derive(Debug)]
+pub(crate) struct Level {
+    owner: Owner,
+    /// How often the owner has raised it by one, less how often it has lowered it by one.
+    own: AtomicU64,
+    /// The rest, a float.
+    others: AtomicU64,
+}
+
+impl Level {
+    pub(crate) fn new() -> Self {
+        Self {
+            owner: Owner::new(),
+            own: AtomicU64::new(0),
+            others: AtomicU64::new(0f64.to_bits()),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn add(&self, value: f64) {
+        // By one, which sums of floats hold exactly wherever they are kept.
+        let is_one = value.abs().to_bits() == 1f64.to_bits();
+        if is_one && self.owner.is_this_thread() {
+            let one = if value > 0.0 { 1 } else { u64::MAX };
+            add(&self.own, one);
+        } else {
+            add_float(&self.others, value);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, value: f64) {
+        let bits = value.to_bits();
+        if self.owner.is_nobody() {
+            self.others.store(bits, Ordering::Release);
+        } else {
+            // After what others have just added, which a mere store need not be to the checker.
+            self.owner
+                .dismiss(|| self.others.swap(bits, Ordering::Release));
+        }
+    }
+
+    pub(crate) fn load(&self) -> f64 {
+        let others = || f64::from_bits(self.others.load(Ordering::Acquire));
+        let both = || {
+            let others = others();
+            #[expect(
+                clippy::cast_possible_wrap,
+                clippy::cast_precision_loss,
+                reason = "it wraps back, and is near to zero"
+            )]
+            let own = self.own.load(Ordering::Relaxed) as i64 as f64;
+            own + others
+        };
+        self.owner.read(both, others)
+    }
+}
+
+/// Adds where nobody else does.
+#[inline]
+pub(super) fn add(word: &AtomicU64, value: u64) {
+    let sum = word.load(Ordering::Relaxed).wrapping_add(value);
+    word.store(sum, Ordering::Relaxed);
+}
+
+/// Adds to a float, and tells whether it worked at once.
+pub(super) fn add_float(word: &AtomicU64, value: f64) -> bool {
+    let mut old = word.load(Ordering::Relaxed);
+    let mut at_once = true;
+    loop {
+        let new = (f64::from_bits(old) + value).to_bits();
+        match word.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => return at_once,
+            Err(other) => (old, at_once) = (other, false),
+        }
+    }
+}
