@@ -275,13 +275,17 @@ impl Observe for RequestMetrics {
     #[inline]
     fn start(&self, request: &mut RequestHead<'_>) -> Recording {
         let config = &*self.shared.config;
+        // All of it before anybody else sees the head, who may keep it for all that the compiler knows: what is
+        // behind it would have to be asked for once more.
+        let (method, version) = (request.method(), request.version());
+        let (uri, extensions) = (request.uri(), request.extensions());
+        let (is_head, method) = (*method == Method::HEAD, self.shared.key(method));
+        let mut key = method.with(Field::Version, version_id(version));
         if config.skip.as_ref().is_some_and(|skip| skip(request)) {
             return Recording::none();
         }
         let cache = self.shared.cache();
         let now = Age::at(request.started());
-        let mut key = self.shared.key(request.method());
-        key.set(Field::Version, version_id(request.version()));
         config.request_labels(request, &mut key, cache.other(), now);
         let is_rpc = match config.protocol {
             Protocol::Http => false,
@@ -296,17 +300,17 @@ impl Observe for RequestMetrics {
                 None => Recording::none(),
             };
         }
-        let row = if let Some(row) = Shared::row_matched(&cache, request.extensions(), now) {
+        let row = if let Some(row) = Shared::row_matched(&cache, extensions, now) {
             row
         } else if let Some(routes) = &config.routes {
-            Shared::row_of_table(&cache, routes, request.uri().path(), now)
+            Shared::row_of_table(&cache, routes, uri.path(), now)
         } else {
             cache.other()
         };
         if row.is_skipped() {
             return Recording::none();
         }
-        Recording::http(row, key, now, request)
+        Recording::http(row, key, now, is_head, request)
     }
 }
 

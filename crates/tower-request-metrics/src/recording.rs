@@ -78,7 +78,13 @@ impl Recording {
     }
 
     #[inline]
-    pub(crate) fn http(row: &Arc<Row>, key: Key, now: Age, request: &mut RequestHead<'_>) -> Self {
+    pub(crate) fn http(
+        row: &Arc<Row>,
+        key: Key,
+        now: Age,
+        is_head: bool,
+        request: &mut RequestHead<'_>,
+    ) -> Self {
         let config = row.config();
         let declared = if config.has(Instrument::RequestSize) {
             content_length(request)
@@ -96,7 +102,7 @@ impl Recording {
                 .counts_bodies
                 .then(|| Box::new(Rare::counting(false, request))),
             call: Call::Http(declared),
-            is_head: *request.method() == Method::HEAD,
+            is_head,
             class: None,
             code: None,
         }
