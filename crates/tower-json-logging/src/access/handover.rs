@@ -53,10 +53,6 @@ impl Announced {
         ended
     }
 
-    pub(crate) const fn context(&self) -> Option<&RequestContext> {
-        self.context.as_ref()
-    }
-
     /// How the request ended, if it has.
     pub(super) fn known_end(&self) -> Option<&Ended> {
         self.ended.as_ref().filter(|_| self.has_ended)
@@ -118,8 +114,19 @@ impl Drop for Announcement {
     }
 }
 
-/// Takes the request whose span is being made or whose line is being logged. Other layers look for it, too:
-/// it is to be [given back](give_back).
+/// The request whose span is being made.
+pub(crate) fn begun() -> Option<RequestContext> {
+    let look = |place: &Cell<Option<Box<Announced>>>| {
+        let announced = place.take();
+        let context = announced.as_ref()?.context.clone();
+        place.set(announced);
+        context
+    };
+    ANNOUNCED.try_with(look).ok().flatten()
+}
+
+/// Takes the request whose line is being logged. Other layers look for it, too: it is to be
+/// [given back](give_back).
 pub(crate) fn take() -> Option<Box<Announced>> {
     ANNOUNCED.try_with(Cell::take).ok().flatten()
 }
@@ -137,7 +144,7 @@ mod tests {
 
     use super::*;
 
-    fn begun(context: &RequestContext) -> Announcement {
+    fn beginning(context: &RequestContext) -> Announcement {
         Announcement::of(context.clone(), Announced::new())
     }
 
@@ -149,14 +156,15 @@ mod tests {
 
     /// What layers find: the request, by its place in these, and the status of its end.
     fn found(of: &[RequestContext]) -> Option<(usize, Option<u16>)> {
+        let begun = begun();
         let found = take();
-        let seen = found.as_ref().and_then(|found| {
-            let at = |context| of.iter().position(|other| other.is(context));
-            let ended = found.request().map(|request| request.ended.status);
-            Some((at(found.context()?)?, ended))
-        });
+        let ended = found.as_ref().and_then(|found| found.request());
+        let ended = ended.map(|request| request.ended.status);
         give_back(found);
-        seen
+        let at = of
+            .iter()
+            .position(|one| begun.as_ref().is_some_and(|begun| one.is(begun)));
+        Some((at?, ended))
     }
 
     #[test]
@@ -165,7 +173,7 @@ mod tests {
         assert_eq!(found(&all), None);
         let outer = ended(&all[0], 200);
         assert_eq!(found(&all), Some((0, Some(200))));
-        let inner = begun(&all[1]);
+        let inner = beginning(&all[1]);
         assert_eq!(found(&all), Some((1, None)));
         drop(inner);
         assert_eq!(found(&all), Some((0, Some(200))));

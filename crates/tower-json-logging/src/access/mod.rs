@@ -13,7 +13,7 @@ mod write;
 pub(crate) use self::facts::Text;
 pub(crate) use self::{
     facts::{Ended, Facts, Headers, Request},
-    handover::{give_back, take},
+    handover::{begun, give_back, take},
     kind::{kind, varies},
     observer::MODULE,
     settings::Settings,

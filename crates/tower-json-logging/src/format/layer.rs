@@ -269,17 +269,13 @@ where
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let metadata = attributes.metadata();
         let plan = self.core.plan(metadata);
-        let request = plan.is_request.then(access::take).flatten();
         let open = Open {
             parent: self.parent_of(attributes, id, &context),
             name: metadata.name(),
             module: plan.module,
             fields: None,
-            context: request
-                .as_ref()
-                .and_then(|request| request.context().cloned()),
+            context: plan.is_request.then(access::begun).flatten(),
         };
-        access::give_back(request);
 
         let id = id.into_u64();
         if let Some(context) = &open.context {
