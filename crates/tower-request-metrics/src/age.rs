@@ -44,9 +44,4 @@ impl Age {
     pub(crate) fn within(started: Self) -> Self {
         Self::at(Clock::system().now()).max(started)
     }
-
-    /// So much later.
-    pub(crate) fn after(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(Self::of(span).0))
-    }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) omits_unmatched: bool,
     /// Whether any label tells what went wrong, so that requests have to be classified.
     pub(crate) classifies: bool,
+    /// Whether anything but a stream is looked for in the head of a response.
+    pub(crate) reads_heads: bool,
     pub(crate) grpc_names: GrpcNames,
     pub(crate) rpc_methods: RpcMethods,
     /// Whether a counter is left for a layer inside that counts request bodies.

@@ -18,7 +18,6 @@ use crate::{
     cache::Cache,
     config::{Config, version_id},
     key::{Field, Key},
-    recorder::RecorderId,
     recording::Recording,
     route::{Route, RouteTable},
     row::Row,
@@ -174,21 +173,22 @@ impl fmt::Debug for RequestMetrics {
 }
 
 impl Shared {
-    #[inline]
     fn cache(&self) -> Current<'_> {
+        self.first().map_or_else(|| self.later(), Current::First)
+    }
+
+    /// The handles of the first recorder, if it is that of the moment.
+    #[inline]
+    fn first(&self) -> Option<&Cache> {
         let recorder = self.config.target.id();
-        match self.first.get() {
-            Some(first)
-                if first.recorder() == recorder && !self.changed.load(Ordering::Relaxed) =>
-            {
-                Current::First(first)
-            }
-            _ => self.later(recorder),
-        }
+        let first = self.first.get()?;
+        let is_current = first.recorder() == recorder && !self.changed.load(Ordering::Relaxed);
+        is_current.then_some(first)
     }
 
     #[cold]
-    fn later(&self, recorder: RecorderId) -> Current<'_> {
+    fn later(&self) -> Current<'_> {
+        let recorder = self.config.target.id();
         let known = || {
             self.later
                 .load_full()
@@ -225,7 +225,7 @@ impl Shared {
         extensions: &Extensions,
         now: Age,
     ) -> Option<&'a Arc<Row>> {
-        if let Some(route) = extensions.get::<Route>() {
+        if let Some(route) = Route::of(extensions) {
             return Some(cache.other().named(route.as_str(), now));
         }
         #[cfg(feature = "axum")]
@@ -278,13 +278,35 @@ impl Observe for RequestMetrics {
         // All of it before anybody else sees the head, who may keep it for all that the compiler knows: what is
         // behind it would have to be asked for once more.
         let (method, version) = (request.method(), request.version());
-        let (uri, extensions) = (request.uri(), request.extensions());
-        let (is_head, method) = (*method == Method::HEAD, self.shared.key(method));
-        let mut key = method.with(Field::Version, version_id(version));
+        let (is_head, key) = (*method == Method::HEAD, self.shared.key(method));
+        let key = key.with(Field::Version, version_id(version));
         if config.skip.as_ref().is_some_and(|skip| skip(request)) {
             return Recording::none();
         }
-        let cache = self.shared.cache();
+        match self.shared.first() {
+            Some(cache) => self.start_in(cache, key, is_head, request),
+            // Not what it returns as it is: that would be written to memory, and moved from there, for all
+            // other requests as well.
+            None => match self.start_later(key, is_head, request) {
+                Some(recording) => recording,
+                None => Recording::none(),
+            },
+        }
+    }
+}
+
+impl RequestMetrics {
+    #[inline]
+    fn start_in(
+        &self,
+        cache: &Cache,
+        key: Key,
+        is_head: bool,
+        request: &mut RequestHead<'_>,
+    ) -> Recording {
+        let config = &*self.shared.config;
+        let (uri, extensions) = (request.uri(), request.extensions());
+        let mut key = key;
         let now = Age::at(request.started());
         config.request_labels(request, &mut key, cache.other(), now);
         let is_rpc = match config.protocol {
@@ -293,17 +315,15 @@ impl Observe for RequestMetrics {
             Protocol::Auto => is_grpc(request.headers()),
         };
         if is_rpc {
-            // Not what it returns as it is: that would be written to memory, and moved from there, for
-            // requests that are no calls as well.
-            return match self.start_rpc(request, &cache, key, now) {
+            return match self.start_rpc(request, cache, key, now) {
                 Some(recording) => recording,
                 None => Recording::none(),
             };
         }
-        let row = if let Some(row) = Shared::row_matched(&cache, extensions, now) {
+        let row = if let Some(row) = Shared::row_matched(cache, extensions, now) {
             row
         } else if let Some(routes) = &config.routes {
-            Shared::row_of_table(&cache, routes, uri.path(), now)
+            Shared::row_of_table(cache, routes, uri.path(), now)
         } else {
             cache.other()
         };
@@ -312,9 +332,23 @@ impl Observe for RequestMetrics {
         }
         Recording::http(row, key, now, is_head, request)
     }
-}
 
-impl RequestMetrics {
+    #[cold]
+    #[inline(never)]
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "not to be returned as it is: see above"
+    )]
+    fn start_later(
+        &self,
+        key: Key,
+        is_head: bool,
+        request: &mut RequestHead<'_>,
+    ) -> Option<Recording> {
+        let cache = self.shared.later();
+        Some(self.start_in(&cache, key, is_head, request))
+    }
+
     #[inline(never)]
     fn start_rpc(
         &self,

@@ -235,7 +235,23 @@ impl Recording {
             }
         }
         let config = row.config();
-        config.response_labels(response, &mut self.key, &row, self.started);
+        if config.reads_heads {
+            self.read_head(&row, response);
+        }
+        if config.splits_streams && !self.is_head && is_stream(response) {
+            self.rare().stream = Some(row.raise(Instrument::ActiveStreams, self.key, self.started));
+            if let Some(counter) = self.counter() {
+                counter.own(&row, self.key, self.started);
+            }
+        }
+        row
+    }
+
+    /// What few configurations need of a head.
+    #[inline(never)]
+    fn read_head(&mut self, row: &Row, response: &mut ResponseHead<'_>) {
+        let config = row.config();
+        config.response_labels(response, &mut self.key, row, self.started);
         if config.classifies {
             self.class = config.classify.head(response);
         }
@@ -250,25 +266,19 @@ impl Recording {
                 now.seconds_since(self.started),
             );
         }
-        if config.splits_streams && !self.is_head && is_stream(response) {
-            self.rare().stream = Some(row.raise(Instrument::ActiveStreams, self.key, self.started));
-            if let Some(counter) = self.counter() {
-                counter.own(&row, self.key, self.started);
-            }
-        }
-        row
     }
 
     #[inline]
     fn http_end(&self, row: &Arc<Row>, end: &End<'_>, declared: u64) {
         let config = row.config();
-        let now = self.started.after(end.duration());
+        let now = Age::at(end.ended()).max(self.started);
         let rare = self.rare.as_deref();
         let active_row = rare
             .and_then(|rare| rare.active_row.as_ref())
             .unwrap_or(row);
+        let started = active_row.started(self.start);
         match &self.active {
-            Raised::ByFirst => active_row.lower_active(self.start, self.key),
+            Raised::ByFirst => active_row.lower_active(started, self.key),
             Raised::By(handles) => handles.lower(Instrument::Active),
         }
         let mut key = self.key;
@@ -280,11 +290,7 @@ impl Recording {
             key.set(Field::Status, config.status_id(end, Class::Success));
         }
         // Not where the route became known late: the request started on another row.
-        let start = match rare {
-            None => self.start,
-            Some(_) => Start::ELSEWHERE,
-        };
-        let at = row.end(start, key);
+        let at = row.end(started.filter(|_| rare.is_none()), key);
         let seconds = now.seconds_since(self.started);
         let upgraded = end.ending() == Ending::Upgraded;
         let is_usual = rare.is_none() && !upgraded && end.status().is_some();
@@ -350,7 +356,7 @@ impl Recording {
     #[inline]
     fn rpc_end(&self, row: &Arc<Row>, end: &End<'_>, sent: &Messages) {
         let config = row.config();
-        let now = self.started.after(end.duration());
+        let now = Age::at(end.ended()).max(self.started);
         let rare = self.rare.as_ref();
         match &self.active {
             // It ended before it was known which method it was, if any.
@@ -399,10 +405,13 @@ const fn size(bytes: u64) -> f64 {
 
 /// Server-sent events, lines of JSON, gRPC, and multipart pushes: responses that last as long as there is
 /// something to tell, so that their duration says nothing about latency. What is there in full is none.
+#[inline]
 fn is_stream(response: &ResponseHead<'_>) -> bool {
-    if response.body_length().is_some_and(|bytes| bytes > 0) {
-        return false;
-    }
+    response.body_length().is_none_or(|bytes| bytes == 0) && is_stream_by_type(response)
+}
+
+#[inline(never)]
+fn is_stream_by_type(response: &ResponseHead<'_>) -> bool {
     let Some(value) = response.headers().get(CONTENT_TYPE) else {
         return false;
     };

@@ -1,4 +1,11 @@
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use http::Extensions;
 use matchit::Router;
@@ -21,11 +28,17 @@ pub struct Route(SharedString);
 impl Route {
     /// A route with this template.
     pub fn new(template: impl Into<Cow<'static, str>>) -> Self {
-        Self(match template.into() {
-            Cow::Borrowed(template) => SharedString::const_str(template),
-            // Shared, because every request that matches the route carries a clone.
-            Cow::Owned(template) => SharedString::from_shared(Arc::from(template)),
-        })
+        // Read by whoever is given the route, or something that it is in: what happened before is seen.
+        MADE.store(true, Ordering::Relaxed);
+        Self(shared(template.into()))
+    }
+
+    /// That of a request or a response.
+    #[inline]
+    pub(crate) fn of(extensions: &Extensions) -> Option<&Self> {
+        // Most programs have none, and need not look for one at every request.
+        MADE.load(Ordering::Relaxed)
+            .then(|| extensions.get::<Self>())?
     }
 
     /// The template.
@@ -34,10 +47,21 @@ impl Route {
     }
 }
 
+/// Whether there ever was a [`Route`].
+static MADE: AtomicBool = AtomicBool::new(false);
+
+fn shared(template: Cow<'static, str>) -> SharedString {
+    match template {
+        Cow::Borrowed(template) => SharedString::const_str(template),
+        // Every request that matches the route may carry a clone.
+        Cow::Owned(template) => SharedString::from_shared(Arc::from(template)),
+    }
+}
+
 /// The template that a router set: a [`Route`], else axum's `MatchedPath`.
 #[inline]
 pub(crate) fn matched(extensions: &Extensions) -> Option<&str> {
-    if let Some(route) = extensions.get::<Route>() {
+    if let Some(route) = Route::of(extensions) {
         return Some(route.as_str());
     }
     #[cfg(feature = "axum")]
@@ -72,7 +96,7 @@ impl RouteTable {
         let mut router = Router::new();
         let mut len = 0;
         for template in templates {
-            let Route(template) = Route::new(template);
+            let template = shared(template.into());
             router
                 .insert(template.to_string(), Template(len, template.clone()))
                 .map_err(|error| Kind::RouteTemplate(template.to_string(), error.to_string()))?;

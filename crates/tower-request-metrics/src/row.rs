@@ -184,17 +184,17 @@ impl Row {
 
     /// Lowers the gauge of active requests, if the first handles of its slot raised it.
     #[inline]
-    pub(crate) fn lower_active(&self, start: Start, key: Key) {
-        match self.started(start) {
+    pub(crate) fn lower_active(&self, started: Option<&Slot>, key: Key) {
+        match started {
             Some(slot) => At { row: self, slot }.lower(Instrument::Active),
             None => self.lower(Instrument::Active, key),
         }
     }
 
-    /// What a request ends with that started here.
+    /// What a request ends with that started in this slot, if that is one of this row's.
     #[inline]
-    pub(crate) fn end(&self, start: Start, key: Key) -> At<'_> {
-        let Some(slot) = self.started(start) else {
+    pub(crate) fn end<'a>(&'a self, started: Option<&'a Slot>, key: Key) -> At<'a> {
+        let Some(slot) = started else {
             return self.at(Moment::End, key);
         };
         let key = self.masked(Moment::End, key);
@@ -203,8 +203,9 @@ impl Row {
         self.find(place.unwrap_or(first), Moment::End, key)
     }
 
+    /// Where the request started, if it has a place of its own.
     #[inline]
-    fn started(&self, start: Start) -> Option<&Slot> {
+    pub(crate) fn started(&self, start: Start) -> Option<&Slot> {
         self.starts
             .get(usize::from(start.0?))?
             .get()

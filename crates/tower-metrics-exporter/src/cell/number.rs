@@ -76,10 +76,15 @@ impl Level {
 
     #[inline]
     pub(crate) fn add(&self, value: f64) {
+        const UP: u64 = 1f64.to_bits();
+        const DOWN: u64 = (-1f64).to_bits();
         // By one, which sums of floats hold exactly wherever they are kept.
-        let is_one = value.abs().to_bits() == 1f64.to_bits();
-        if is_one && self.owner.is_this_thread() {
-            let one = if value > 0.0 { 1 } else { u64::MAX };
+        let one = match value.to_bits() {
+            UP => 1,
+            DOWN => u64::MAX,
+            _ => 0,
+        };
+        if one != 0 && self.owner.is_this_thread() {
             add(&self.own, one);
         } else {
             add_float(&self.others, value);

@@ -85,12 +85,17 @@ impl RequestMetricsBuilder {
                 *mask = mask.union(series.mask);
             }
         }
+        let classifies = has_errors || self.status == StatusLabel::Outcome;
+        let times_heads = series
+            .get(Instrument::TimeToHeaders.index())
+            .is_some_and(Option::is_some);
         let max_idle = self.max_idle.map_or(Age::FOREVER, Age::of);
         Config {
             protocol: self.protocol,
             series,
             masks,
-            classifies: has_errors || self.status == StatusLabel::Outcome,
+            classifies,
+            reads_heads: classifies || times_heads || !self.labels.is_empty(),
             methods,
             labels: labels.collect(),
             status: self.status,
