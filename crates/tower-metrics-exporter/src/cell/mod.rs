@@ -50,6 +50,21 @@ mod tests {
     }
 
     #[test]
+    fn what_others_do_often_spreads_over_stripes() {
+        let stripes = Stripes::new(1);
+        stripes.record(0, 1, 1.0);
+        thread::scope(|scope| {
+            for _ in 0..9 {
+                scope.spawn(|| (0..3).for_each(|_| stripes.record(0, 1 << 16, 2.0)));
+            }
+        });
+        stripes.record(0, 1, 1.0);
+        let mut counts = Vec::new();
+        assert_eq!(stripes.read(&mut counts), 56.0);
+        assert_eq!(counts, [27 * (1 << 16) + 2]);
+    }
+
+    #[test]
     fn contention_spreads_over_stripes() {
         let stripes = Stripes::new(3);
         stripes.record(0, 1, 1.0);

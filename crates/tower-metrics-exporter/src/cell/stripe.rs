@@ -77,9 +77,11 @@ pub(super) struct Stripes {
     owner: Owner,
     is_spread: AtomicBool,
     first: Stripe,
+    second: OnceLock<Stripe>,
     others: OnceLock<Box<Others>>,
 }
 
+/// The stripes of all threads but the first, once there are so many of them.
 #[derive(Debug, Default)]
 struct Others {
     /// By the numbers of their threads, the lowest of which is 1.
@@ -94,6 +96,7 @@ impl Stripes {
             owner: Owner::new(),
             is_spread: AtomicBool::new(false),
             first: Stripe::new(buckets),
+            second: OnceLock::new(),
             others: OnceLock::new(),
         }
     }
@@ -110,20 +113,22 @@ impl Stripes {
 
     #[inline(never)]
     fn record_elsewhere(&self, bucket: usize, count: u64, sum: f64) {
-        let others = self.others.get_or_init(Box::default);
         let new = || Stripe::new(self.buckets);
-        let mut at = 0;
-        if self.is_spread.load(Ordering::Relaxed) {
-            at = thread::number()
-                .and_then(|number| usize::try_from(number).ok())
-                .unwrap_or(0);
-            if let Some(own) = at.checked_sub(1).and_then(|at| others.own.get(at)) {
-                return own.get_or_init(new).record(bucket, count, sum);
+        if !self.is_spread.load(Ordering::Relaxed) {
+            let second = self.second.get_or_init(new);
+            if second.record_among(bucket, count, sum) {
+                self.spread();
             }
+            return;
         }
-        let shared = others.shared.get(at % STRIPES);
-        if shared.is_some_and(|shared| shared.get_or_init(new).record_among(bucket, count, sum)) {
-            self.spread();
+        let others = self.others.get_or_init(Box::default);
+        let number = thread::number().and_then(|number| usize::try_from(number).ok());
+        // None of its own has a thread that is on its way out.
+        let at = number.unwrap_or_default();
+        if let Some(own) = at.checked_sub(1).and_then(|at| others.own.get(at)) {
+            own.get_or_init(new).record(bucket, count, sum);
+        } else if let Some(shared) = others.shared.get(at % STRIPES) {
+            shared.get_or_init(new).record_among(bucket, count, sum);
         }
     }
 
@@ -141,6 +146,7 @@ impl Stripes {
         cumulative.resize(self.buckets, 0);
         let others = self.others.get().into_iter();
         let others = others.flat_map(|others| others.own.iter().chain(&others.shared));
+        let others = [&self.second].into_iter().chain(others);
         let stripes = [&self.first]
             .into_iter()
             .chain(others.filter_map(OnceLock::get));
