@@ -17,7 +17,7 @@ pub(crate) use self::{
     kind::{kind, varies},
     observer::MODULE,
     settings::Settings,
-    write::{fact, message, place},
+    write::{fact, measured, message, place},
 };
 pub use self::{
     observer::{JsonLogging, LoggedRequest},

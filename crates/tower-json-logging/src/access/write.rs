@@ -91,10 +91,8 @@ pub(crate) fn fact(out: &mut Vec<u8>, fact: Fact, content: &Content<'_>) -> Opti
             out.push(b'"');
         }
         Fact::GrpcStatus => number(out, ended.grpc? as u32),
-        Fact::Duration => duration(out, ended.duration, schema.durations),
-        Fact::TimeToHead => duration(out, ended.time_to_head?, schema.durations),
+        Fact::Duration | Fact::TimeToHead | Fact::BytesOut => measured(out, fact, content)?,
         Fact::BytesIn => number(out, facts.bytes_in?),
-        Fact::BytesOut => number(out, ended.bytes),
         Fact::Protocol => quoted(out, protocol(facts.version)),
         Fact::ProtocolVersion => quoted(out, protocol_version(facts.version)),
         Fact::ClientIp => {
@@ -112,6 +110,18 @@ pub(crate) fn fact(out: &mut Vec<u8>, fact: Fact, content: &Content<'_>) -> Opti
         _ => return None,
     }
     Some(false)
+}
+
+/// As [`fact`], of what was measured and is on nearly every line: without a call within a call.
+#[inline]
+pub(crate) fn measured(out: &mut Vec<u8>, fact: Fact, content: &Content<'_>) -> Option<()> {
+    let ended = content.head.request?.ended;
+    match fact {
+        Fact::Duration => duration(out, ended.duration, content.schema.durations),
+        Fact::TimeToHead => duration(out, ended.time_to_head?, content.schema.durations),
+        _ => number(out, ended.bytes),
+    }
+    Some(())
 }
 
 #[inline]

@@ -116,6 +116,12 @@ impl Stencil {
                     out.extend_from_within(place.clone());
                     out.push(b'"');
                 }
+                (
+                    Some(Variable::Fact(
+                        fact @ (Fact::Duration | Fact::TimeToHead | Fact::BytesOut),
+                    )),
+                    _,
+                ) => access::measured(out, fact, content)?,
                 (Some(variable), _) => {
                     if content.variable(out, variable) != Some(false) {
                         return None;
