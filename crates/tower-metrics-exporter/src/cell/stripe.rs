@@ -122,9 +122,8 @@ impl Stripes {
             return;
         }
         let others = self.others.get_or_init(Box::default);
-        let number = thread::number().and_then(|number| usize::try_from(number).ok());
-        // None of its own has a thread that is on its way out.
-        let at = number.unwrap_or_default();
+        // By now a thread has a number, unless it is on its way out and has one that is too great.
+        let at = usize::try_from(thread::known()).unwrap_or(usize::MAX);
         if let Some(own) = at.checked_sub(1).and_then(|at| others.own.get(at)) {
             own.get_or_init(new).record(bucket, count, sum);
         } else if let Some(shared) = others.shared.get(at % STRIPES) {
