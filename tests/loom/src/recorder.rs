@@ -12,7 +12,10 @@ mod stripe;
 use std::sync::atomic::Ordering;
 
 use loom::{
-    sync::{Arc, Mutex, atomic::AtomicU64},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64},
+    },
     thread,
 };
 
@@ -200,6 +203,86 @@ fn a_level_is_set_at_once_whoever_raises_it() {
         level.add(1.0);
         assert_eq!(level.load(), 1.1);
     });
+}
+
+/// The first to change a level hands on to the second, while a third looks: that sees one without the other's, but
+/// never the other's without the first's.
+fn handed_on(owner_is_first: bool) {
+    few_changes(move || {
+        let level = Arc::new(Level::new());
+        let is_handed_on = Arc::new(AtomicBool::new(false));
+        set_number(1);
+        // From now on it is the owner, and no change is its first.
+        level.add(1.0);
+        level.add(-1.0);
+        let first = |level: &Level, is_handed_on: &AtomicBool| {
+            level.add(1.0);
+            is_handed_on.store(true, Ordering::Release);
+        };
+        let second = |level: &Level, is_handed_on: &AtomicBool| {
+            if is_handed_on.load(Ordering::Acquire) {
+                level.add(-1.0);
+            }
+        };
+        let (other, is_other) = (Arc::clone(&level), Arc::clone(&is_handed_on));
+        let thread = thread::spawn(move || {
+            set_number(2);
+            if owner_is_first {
+                second(&other, &is_other);
+            } else {
+                first(&other, &is_other);
+            }
+        });
+        let other = Arc::clone(&level);
+        let reader = thread::spawn(move || {
+            let seen = other.load();
+            assert!([0.0, 1.0].contains(&seen), "{seen}");
+        });
+        if owner_is_first {
+            first(&level, &is_handed_on);
+        } else {
+            second(&level, &is_handed_on);
+        }
+        thread.join().unwrap();
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn what_others_raised_and_the_owner_lowers_is_never_below_what_it_was() {
+    handed_on(false);
+}
+
+#[test]
+fn what_the_owner_raised_and_others_lower_is_never_below_what_it_was() {
+    handed_on(true);
+}
+
+#[test]
+fn a_sum_is_never_ahead_of_its_buckets() {
+    for is_owner in [false, true] {
+        loom::model(move || {
+            let stripes = Arc::new(Stripes::new(1));
+            let record = |number| {
+                set_number(number);
+                stripes.record(0, 1, 1.0);
+            };
+            record(1);
+            if !is_owner {
+                record(2);
+            }
+            let other = Arc::clone(&stripes);
+            // Not the other way round: what is loaded and then stored hides from the checker who loaded it before.
+            let reader = thread::spawn(move || {
+                let mut counts = Vec::new();
+                let sum = other.read(&mut counts);
+                assert!(sum <= counts[0] as f64, "{sum} of {counts:?}");
+            });
+            stripes.record(0, 1, 1.0);
+            stripes.record(0, 1, 1.0);
+            reader.join().unwrap();
+        });
+    }
 }
 
 /// A series and its family, of which it is the only one that there can be.

@@ -19,7 +19,30 @@ pub(crate) use self::{
 mod tests {
     use std::thread;
 
-    use super::stripe::Stripes;
+    use super::{Level, stripe::Stripes};
+
+    #[test]
+    fn a_level_is_what_it_was_changed_by_however_often() {
+        let level = Level::new();
+        level.add(-1.0);
+        assert_eq!(level.load(), -1.0);
+        // More changes than are counted, on either side of zero and across it.
+        let mut expected = -1.0;
+        for by in [1.0, -1.0] {
+            for _ in 0..70_000 {
+                level.add(by);
+                level.add(by);
+                level.add(-by);
+                expected += by;
+                assert_eq!(level.load(), expected);
+            }
+        }
+        thread::scope(|scope| scope.spawn(|| level.add(-0.5)).join()).unwrap();
+        assert_eq!(level.load(), -1.5);
+        level.set(3.0);
+        level.add(-1.0);
+        assert_eq!(level.load(), 2.0);
+    }
 
     #[test]
     fn nothing_is_lost_whoever_gets_in_the_way() {

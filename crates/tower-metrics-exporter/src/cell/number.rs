@@ -59,11 +59,20 @@ impl Count {
 #[derive(Debug)]
 pub(crate) struct Level {
     owner: Owner,
-    /// How often the owner has raised it by one, less how often it has lowered it by one.
+    /// In the lower 48 bits how often the owner has raised it by one, less how often it has lowered it by one, which
+    /// takes years to have no room there. Above them how often it has done either: two words that are less than 2^16
+    /// changes apart are never the same, though what is below carries into what is above.
     own: AtomicU64,
     /// The rest, a float.
     others: AtomicU64,
 }
+
+/// A change by the owner, but for what it adds.
+const CHANGE: u64 = 1 << VALUE_BITS;
+const VALUE_BITS: u32 = 48;
+
+/// How often a read begins anew at most, before it takes what it has. A read is so short that hardly one does twice.
+const READS: usize = 1000;
 
 impl Level {
     pub(crate) fn new() -> Self {
@@ -79,13 +88,15 @@ impl Level {
         const UP: u64 = 1f64.to_bits();
         const DOWN: u64 = (-1f64).to_bits();
         // By one, which sums of floats hold exactly wherever they are kept.
-        let one = match value.to_bits() {
-            UP => 1,
-            DOWN => u64::MAX,
+        let change = match value.to_bits() {
+            UP => CHANGE + 1,
+            DOWN => CHANGE - 1,
             _ => 0,
         };
-        if one != 0 && self.owner.is_this_thread() {
-            add(&self.own, one);
+        if change != 0 && self.owner.is_this_thread() {
+            let own = self.own.load(Ordering::Relaxed).wrapping_add(change);
+            // Who sees this, sees what others had done before.
+            self.own.store(own, Ordering::Release);
         } else {
             add_float(&self.others, value);
         }
@@ -103,19 +114,31 @@ impl Level {
         }
     }
 
+    /// What it was at some moment: what one thread raised and another lowered is not seen lowered alone.
     pub(crate) fn load(&self) -> f64 {
         let others = || f64::from_bits(self.others.load(Ordering::Acquire));
-        let both = || {
-            let others = others();
-            #[expect(
-                clippy::cast_possible_wrap,
-                clippy::cast_precision_loss,
-                reason = "it wraps back, and is near to zero"
-            )]
-            let own = self.own.load(Ordering::Relaxed) as i64 as f64;
-            own + others
-        };
-        self.owner.read(both, others)
+        self.owner.read(|| self.both(others), others)
+    }
+
+    /// Of one moment: the owner did nothing while the others' place was read.
+    fn both(&self, others: impl Fn() -> f64) -> f64 {
+        let mut own = self.own.load(Ordering::Acquire);
+        let mut rest = others();
+        for _ in 0..READS {
+            let now = self.own.load(Ordering::Acquire);
+            if now == own {
+                break;
+            }
+            own = now;
+            rest = others();
+        }
+        #[expect(
+            clippy::cast_possible_wrap,
+            clippy::cast_precision_loss,
+            reason = "it wraps back, and is near to zero"
+        )]
+        let own = ((own << (u64::BITS - VALUE_BITS)) as i64 >> (u64::BITS - VALUE_BITS)) as f64;
+        own + rest
     }
 }
 
@@ -132,7 +155,8 @@ pub(super) fn add_float(word: &AtomicU64, value: f64) -> bool {
     let mut at_once = true;
     loop {
         let new = (f64::from_bits(old) + value).to_bits();
-        match word.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed) {
+        // Who sees this, sees what this thread did before.
+        match word.compare_exchange(old, new, Ordering::Release, Ordering::Relaxed) {
             Ok(_) => return at_once,
             Err(other) => (old, at_once) = (other, false),
         }

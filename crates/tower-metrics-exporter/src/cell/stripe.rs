@@ -48,7 +48,8 @@ impl Stripe {
         }
         if let Some(word) = self.word(0) {
             let sum = f64::from_bits(word.load(Ordering::Relaxed)) + sum;
-            word.store(sum.to_bits(), Ordering::Relaxed);
+            // Who sees this, sees the bucket.
+            word.store(sum.to_bits(), Ordering::Release);
         }
     }
 
@@ -69,8 +70,11 @@ const OFTEN: u64 = 1 << 16;
 
 /// Counts in buckets, and a sum.
 ///
-/// The first thread has a stripe of its own, and the others share one: two are all that most histograms ever
-/// have. Once the others get in each other's way in its sum, or come very often, each of them has its own.
+/// The first thread has a stripe of its own, and the others share one: two are all that a quiet histogram ever
+/// has. Once the others get in each other's way in its sum, or come very often, each of them has its own, up to
+/// 8, and those that come after share 8 more: a busy one has up to one more than threads, and at most 18, each of
+/// 128 bytes for 15 buckets and for every 16 more. So one of 17 buckets has 256 or 512 bytes while it is quiet, and
+/// with the table of the stripes at most 5 KiB; glibc's allocator needs some 150 more for each stripe, to align it.
 #[derive(Debug)]
 pub(super) struct Stripes {
     buckets: usize,
@@ -138,8 +142,8 @@ impl Stripes {
 
     /// Puts the observations up to and including each bucket into `cumulative`, and gives the sum.
     ///
-    /// What is recorded meanwhile is in both, in neither, or in the buckets alone. The last number is the
-    /// count, so that it never differs from the buckets.
+    /// What is recorded meanwhile is in both, in neither, or in the buckets alone: a sum is written after its
+    /// buckets, and read before them. The last number is the count, so that it never differs from the buckets.
     pub(super) fn read(&self, cumulative: &mut Vec<u64>) -> f64 {
         cumulative.clear();
         cumulative.resize(self.buckets, 0);
@@ -153,7 +157,7 @@ impl Stripes {
         for stripe in stripes {
             let mut words = stripe.words();
             let added = words.next();
-            sum += added.map_or(0.0, |word| f64::from_bits(word.load(Ordering::Relaxed)));
+            sum += added.map_or(0.0, |word| f64::from_bits(word.load(Ordering::Acquire)));
             for (count, word) in cumulative.iter_mut().zip(words) {
                 *count += word.load(Ordering::Relaxed);
             }
