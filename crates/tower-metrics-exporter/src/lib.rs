@@ -52,6 +52,9 @@
 //! | series | [10,000](DEFAULT_LIMIT) a family, or what its spec or a [limit](ExporterBuilder::limit) says: more are one series, `{otel_metric_overflow="true"}`, counted in `exporter_series_overflow_total{family}` |
 //! | lifetime | of the process, unless they [expire](ExporterBuilder::expire), are [removed](Exporter::remove) or [leased](Exporter::lease). A held handle that is used again brings its series back with its full value |
 //!
+//! A signal handler must not record: it may have interrupted its own thread while that records, whose value is
+//! then lost, or whose lock it waits for for ever.
+//!
 //! What it says of itself is in [`specs`].
 //!
 //! # Formats

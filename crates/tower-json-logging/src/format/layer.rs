@@ -234,8 +234,9 @@ impl JsonLayer {
         SpanOfLayer { layer, id }
     }
 
-    /// Whether the innermost span that this thread is in is a request's own, and it knows all of that. May be false
-    /// though it is so.
+    /// Whether the span that this thread entered last, and left none since, is a request's own, and it knows all of
+    /// that. May be false though the thread is in it. That span is the registry's current one, unless it is entered
+    /// again within another: to the registry the thread is then still in the other, which is left out here.
     fn is_in_own_span(&self, request: &RequestContext) -> bool {
         let entered = SpanOfLayer::entered();
         let is_own =
