@@ -12,7 +12,6 @@ use std::{
     pin::Pin,
     sync::OnceLock,
     task::{Context, Poll, ready},
-    time::Instant,
 };
 
 use axum::extract::MatchedPath;
@@ -22,6 +21,7 @@ use http_body::{Body, Frame, SizeHint};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
+use tower_observe::{Clock, Moment};
 
 /// Its counter of requests.
 pub const COUNTER: &str = "hand_requests_total";
@@ -68,9 +68,9 @@ impl Route {
     }
 
     #[inline]
-    fn ended(&self, of: &Of, status: u16, started: Instant, bytes: u64) {
+    fn ended(&self, of: &Of, status: u16, started: Moment, bytes: u64) {
         let endpoint = || self.template.clone();
-        let elapsed = started.elapsed();
+        let elapsed = Clock::system().now() - started;
         of.active.decrement(1.0);
         let requests = of.requests[usize::from(status.clamp(100, 599) - 100)].get_or_init(|| {
             counter!(COUNTER, "method" => of.method, "endpoint" => endpoint(), "status" => status.to_string())
@@ -157,7 +157,7 @@ pub struct Hand<S> {
 struct Recording {
     route: &'static Route,
     of: &'static Of,
-    started: Instant,
+    started: Moment,
     bytes: u64,
     /// How many bytes complete the body.
     owed: u64,
@@ -232,7 +232,7 @@ where
 
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let started = Instant::now();
+        let started = Clock::system().now();
         let route = self.table.route(&request);
         let of = route.method(request.method());
         of.active.increment(1.0);

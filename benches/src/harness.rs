@@ -1,6 +1,11 @@
 //! Runs the sides of a comparison in turn, in one process, and tells what each costs.
 
-use std::{collections::HashMap, rc::Rc, time::Instant};
+use std::{
+    collections::HashMap,
+    rc::Rc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
 use benches::{
@@ -8,6 +13,7 @@ use benches::{
     report::{Report, Row},
 };
 use test_support::alloc;
+use tower_observe::Clock;
 
 use crate::backend::Backend;
 
@@ -163,8 +169,17 @@ pub fn measure(title: impl Into<String>, mut sides: Vec<Side>, effort: Effort) -
 fn profile(side: &mut Side, effort: Effort) {
     let Side { backend, run, .. } = side;
     backend.within(&mut || run(effort.batch));
+    settle_clock();
     let counted = alloc::count(|| backend.within(&mut || profiled(run, effort.batch)));
     println!("{}: {counted:?}", side.name);
+}
+
+/// Lets the clock of the layers find out how fast the processor's counter is, which it does in its first second.
+fn settle_clock() {
+    for _ in 0..3 {
+        thread::sleep(Duration::from_millis(150));
+        Clock::system().now();
+    }
 }
 
 /// How the line starts that tells how many operations were run for a profiler.

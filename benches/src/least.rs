@@ -7,7 +7,6 @@ use std::{
     pin::Pin,
     sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
-    time::Instant,
 };
 
 use bytes::Buf as _;
@@ -16,6 +15,7 @@ use http_body::{Body, Frame, SizeHint};
 use metrics::{Counter, Gauge, Histogram};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
+use tower_observe::{Clock, Moment};
 
 /// Its counter of requests.
 pub const COUNTER: &str = "least_requests_total";
@@ -49,13 +49,13 @@ impl<S> Layer<S> for LeastLayer {
 
 struct Recording {
     handles: Arc<Handles>,
-    started: Instant,
+    started: Moment,
     bytes: u64,
 }
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        let elapsed = self.started.elapsed();
+        let elapsed = Clock::system().now() - self.started;
         self.handles.active.decrement(1.0);
         self.handles.requests.increment(1);
         self.handles.seconds.record(elapsed);
@@ -92,7 +92,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let started = Instant::now();
+        let started = Clock::system().now();
         let handles = self.handles.get_or_init(|| {
             Arc::new(Handles {
                 active: metrics::gauge!("least_active_requests"),

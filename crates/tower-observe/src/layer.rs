@@ -40,9 +40,12 @@ pub struct ObserveLayer<O> {
 impl<O> ObserveLayer<O> {
     /// A layer with this observer and the system's clock.
     pub fn new(observer: O) -> Self {
+        let clock = Clock::system();
+        // The first reading is the dearest: not one of a request.
+        clock.now();
         Self {
             observer: Arc::new(observer),
-            clock: Clock::system(),
+            clock,
         }
     }
 

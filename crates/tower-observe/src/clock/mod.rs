@@ -40,17 +40,17 @@ impl Clock {
     ///
     /// With the feature `tsc`, on Linux on x86-64, and only where the kernel itself keeps its time by the
     /// processor's time stamp counter (`current_clocksource` says `tsc`), the counter is read directly, in half the
-    /// time. The kernel's clock is read for the first tenth of a second, and tells how fast the counter is, to about
-    /// a millionth; what NTP corrects of the kernel's clock later is not corrected here. Should the counter ever go
-    /// back, as one may that the firmware resets while the machine sleeps, it is not read any more. Everywhere else,
-    /// and without the feature, this is [`Instant`](std::time::Instant).
+    /// time. The kernel's clock is read for the first tenth of a second, and tells how fast the counter is; what NTP
+    /// corrects of the kernel's clock later is not corrected here. Every ten seconds or so both are compared, by
+    /// whoever reads then: once they are apart by a thousandth, be it that the machine slept, the counter is
+    /// not read any more. Everywhere else, and without the feature, this is [`Instant`](std::time::Instant).
     pub const fn system() -> Self {
         Self { manual: None }
     }
 
-    /// The present moment. Not earlier than one that this clock gave before on the same thread; of one that it gave
-    /// on another, a processor's counter may be behind by what the processors' counters differ, less than it takes
-    /// to tell the other thread.
+    /// The present moment. Not earlier than one that this clock gave before on the same thread, unless a counter is
+    /// found to be wrong then; of one that it gave on another thread, a counter may be behind by a fraction of a
+    /// microsecond.
     #[inline]
     pub fn now(&self) -> Moment {
         match &self.manual {

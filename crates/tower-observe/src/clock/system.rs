@@ -12,7 +12,7 @@ static FIRST: OnceLock<Instant> = OnceLock::new();
 #[inline]
 pub(super) fn now() -> Moment {
     #[cfg(all(feature = "tsc", target_os = "linux", target_arch = "x86_64"))]
-    if let Some(nanos) = tsc::nanos() {
+    if let Some(nanos) = tsc::nanos(nanos) {
         return Moment::after_first(nanos);
     }
     kernels()
@@ -21,7 +21,7 @@ pub(super) fn now() -> Moment {
 fn kernels() -> Moment {
     let nanos = nanos();
     #[cfg(all(feature = "tsc", target_os = "linux", target_arch = "x86_64"))]
-    tsc::compare(nanos, self::nanos);
+    tsc::measure(nanos, self::nanos);
     Moment::after_first(nanos)
 }
 

@@ -3,43 +3,53 @@
 use std::{
     fs,
     sync::{
-        OnceLock,
-        atomic::{AtomicBool, Ordering},
+        Mutex, OnceLock,
+        atomic::{AtomicU64, Ordering},
     },
 };
 
 use tick_counter::x86_64_tick_counter as ticks;
 
-/// The kernel tests what it keeps its time by against other clocks, and names another as soon as it is wrong.
 const CLOCK_OF_THE_KERNEL: &str =
     "/sys/devices/system/clocksource/clocksource0/current_clocksource";
 
-/// The counter beside the kernel's clock at the first reading. None, where the counter is not to be trusted.
-static FIRST: OnceLock<Option<Reading>> = OnceLock::new();
+/// What the counter's rate is measured from. None, where the kernel does not keep its time by it.
+static START: OnceLock<Option<Mutex<Reading>>> = OnceLock::new();
 /// How to tell the time by the counter, once that is known.
 static TSC: OnceLock<Tsc> = OnceLock::new();
 
-/// Nanoseconds since the first reading, if the counter tells.
+/// Nanoseconds since the kernel's `clock` was read first, if the counter tells.
 #[inline]
-pub(super) fn nanos() -> Option<u64> {
-    TSC.get()?.nanos(ticks())
+pub(super) fn nanos(clock: fn() -> u64) -> Option<u64> {
+    TSC.get()?.nanos(ticks(), || Reading::of(clock))
 }
 
-/// Sees how far the counter and the kernel's clock have come, until that is known well enough.
+/// Measures how fast the counter is, unless that is known. For who has just read `nanos` from the kernel's `clock`.
 #[cold]
-pub(super) fn compare(nanos: u64, clock: impl Fn() -> u64) {
-    let Some(first) = FIRST.get_or_init(|| is_trusted().then(|| Reading::of(&clock))) else {
+pub(super) fn measure(nanos: u64, clock: fn() -> u64) {
+    let start = || is_the_kernels().then(|| Mutex::new(Reading::of(clock)));
+    let Some(start) = START.get_or_init(start) else {
         return;
     };
-    if nanos.saturating_sub(first.nanos) >= Tsc::LONG_ENOUGH && TSC.get().is_none() {
-        if let Some(tsc) = Tsc::between(first, &Reading::of(clock)) {
-            // Of threads that do this at once, one is right as the other.
-            let _ = TSC.set(tsc);
-        }
+    if TSC.get().is_some() {
+        return;
+    }
+    // Who finds it locked leaves it to another.
+    let Ok(mut start) = start.try_lock() else {
+        return;
+    };
+    if nanos.saturating_sub(start.nanos) < Tsc::LONG_ENOUGH {
+        return;
+    }
+    let now = Reading::of(clock);
+    match Tsc::between(&start, &now) {
+        // It is the first: this thread has the lock.
+        Some(tsc) => drop(TSC.set(tsc)),
+        None => *start = now,
     }
 }
 
-fn is_trusted() -> bool {
+fn is_the_kernels() -> bool {
     fs::read_to_string(CLOCK_OF_THE_KERNEL).is_ok_and(|name| name.trim_end() == "tsc")
 }
 
@@ -48,13 +58,13 @@ fn is_trusted() -> bool {
 struct Reading {
     ticks: u64,
     nanos: u64,
-    /// How long reading took, in ticks: so far they may be apart.
+    /// How many ticks reading took: so far they may be apart.
     took: u64,
 }
 
 impl Reading {
     /// The best of a few: a thread may be held up between the two.
-    fn of(clock: impl Fn() -> u64) -> Self {
+    fn of(clock: fn() -> u64) -> Self {
         let once = || {
             let before = ticks();
             let nanos = clock();
@@ -70,19 +80,29 @@ impl Reading {
     }
 }
 
-/// The counter, whose rate is known.
+/// The counter, whose rate is known, as long as it agrees with the kernel's clock.
 #[derive(Debug)]
 struct Tsc {
-    ticks: u64,
-    nanos: u64,
+    start: Reading,
     /// Nanoseconds of a tick, times 2³².
     per_tick: u64,
-    went_back: AtomicBool,
+    /// The ticks of `agreed`.
+    seen: AtomicU64,
+    /// For so many ticks after that it needs no comparison. 0 once it is not to be trusted.
+    good_for: AtomicU64,
+    /// When both were compared last.
+    agreed: Mutex<Reading>,
 }
 
 impl Tsc {
-    /// What is compared differs by less than a microsecond: a millionth of this is not seen.
+    /// So long is measured, or a little longer: what is read at once may be apart by a ten thousandth of it.
     const LONG_ENOUGH: u64 = 100_000_000;
+    /// Longer than that may contain a sleep of the machine, in which one clock stands and the other does not.
+    const TOO_LONG: u64 = 1_000_000_000;
+    /// How long both are taken to agree since they did.
+    const GOOD_FOR: u64 = 10_000_000_000;
+    /// How far the two may be apart: more than NTP makes of it, whose corrections are at most half as large.
+    const TOLERANCE: u64 = 1_000;
 
     /// None, if the readings are not good enough, or if no processor could be so slow or fast.
     fn between(first: &Reading, last: &Reading) -> Option<Self> {
@@ -90,33 +110,71 @@ impl Tsc {
         let nanos = last.nanos.checked_sub(first.nanos)?;
         let per_tick = (u128::from(nanos) << 32).checked_div(u128::from(ticks))?;
         // From a hundredth of a nanosecond to a hundred.
-        let possible = (1 << 32) / 100..=100 << 32;
-        let apart = first.took.saturating_add(last.took);
-        (possible.contains(&per_tick) && apart < ticks / 100_000).then_some(Self {
-            ticks: last.ticks,
-            nanos: last.nanos,
+        let is_possible = ((1 << 32) / 100..=100 << 32).contains(&per_tick);
+        let is_exact = first.took.saturating_add(last.took) < ticks / 10_000;
+        let is_short = nanos <= Self::TOO_LONG;
+        let good_for = (u128::from(Self::GOOD_FOR) << 32).checked_div(per_tick)?;
+        (is_possible && is_exact && is_short).then_some(Self {
+            start: *last,
             per_tick: u64::try_from(per_tick).ok()?,
-            went_back: AtomicBool::new(false),
+            seen: AtomicU64::new(last.ticks),
+            good_for: AtomicU64::new(u64::try_from(good_for).ok()?),
+            agreed: Mutex::new(*last),
         })
     }
 
-    /// The time at `ticks`. None for ever, once it was before the counter's rate was known.
+    /// The time at `ticks`, unless the counter is found to be wrong: then none for ever. `now` reads both.
+    #[inline]
+    fn nanos(&self, ticks: u64, now: impl FnOnce() -> Reading) -> Option<u64> {
+        let unseen = ticks.wrapping_sub(self.seen.load(Ordering::Relaxed));
+        if unseen >= self.good_for.load(Ordering::Relaxed) && !self.is_right(now) {
+            return None;
+        }
+        let since = ticks.saturating_sub(self.start.ticks);
+        Some(self.start.nanos.saturating_add(self.nanos_of(since)))
+    }
+
     #[inline]
     #[expect(
         clippy::cast_possible_truncation,
         reason = "moments end, as those of the kernel's clock, after 584 years"
     )]
-    fn nanos(&self, ticks: u64) -> Option<u64> {
-        match ticks.checked_sub(self.ticks) {
-            Some(since) if !self.went_back.load(Ordering::Relaxed) => {
-                let nanos = (u128::from(since) * u128::from(self.per_tick)) >> 32;
-                Some(self.nanos.saturating_add(nanos as u64))
-            }
-            _ => {
-                self.went_back.store(true, Ordering::Relaxed);
-                None
-            }
+    fn nanos_of(&self, ticks: u64) -> u64 {
+        ((u128::from(ticks) * u128::from(self.per_tick)) >> 32) as u64
+    }
+
+    /// Compares it with the kernel's clock. It may have gone back, or on while that stood, or be what the kernel has
+    /// found out to be wrong.
+    #[cold]
+    fn is_right(&self, now: impl FnOnce() -> Reading) -> bool {
+        if self.good_for.load(Ordering::Relaxed) == 0 {
+            return false;
         }
+        // Another thread is at it.
+        let Ok(mut agreed) = self.agreed.try_lock() else {
+            return true;
+        };
+        let now = now();
+        let is_right = self.agrees(&agreed, &now);
+        if is_right {
+            *agreed = now;
+            self.seen.store(now.ticks, Ordering::Relaxed);
+        } else {
+            self.good_for.store(0, Ordering::Relaxed);
+        }
+        is_right
+    }
+
+    fn agrees(&self, last: &Reading, now: &Reading) -> bool {
+        let (Some(ticks), Some(nanos)) = (
+            now.ticks.checked_sub(last.ticks),
+            now.nanos.checked_sub(last.nanos),
+        ) else {
+            return false;
+        };
+        let apart = self.nanos_of(last.took.saturating_add(now.took));
+        let most = (nanos / Self::TOLERANCE).saturating_add(apart);
+        self.nanos_of(ticks).abs_diff(nanos) <= most
     }
 }
 
@@ -134,25 +192,78 @@ mod tests {
         }
     }
 
-    #[test]
-    fn time_goes_on_at_the_rate_that_was_measured() {
-        // Three ticks a nanosecond.
-        let tsc = Tsc::between(&reading(7_000, 0), &reading(7_000 + 3 * SECOND, SECOND)).unwrap();
-        let at = |seconds: u64| tsc.nanos(7_000 + seconds * 3 * SECOND).unwrap();
-        assert_eq!(at(1), SECOND);
-        assert!(at(2).abs_diff(2 * SECOND) <= 2, "{}", at(2));
-        // A thousand years of ticks are not too many.
-        let year = 366 * 24 * 3600;
-        assert!(at(90 * year).abs_diff(90 * year * SECOND) < SECOND);
-        assert!(tsc.nanos(u64::MAX).is_some());
+    /// Three ticks a nanosecond; the kernel's clock began before.
+    fn tsc() -> Tsc {
+        let (first, last) = (at(10), at(11));
+        Tsc::between(&first, &last).unwrap()
+    }
+
+    /// What both say after so many seconds.
+    fn at(seconds: u64) -> Reading {
+        reading(seconds * 3 * SECOND, (seconds + 5) * SECOND)
+    }
+
+    fn unasked() -> Reading {
+        unreachable!("no comparison is due")
     }
 
     #[test]
-    fn a_counter_that_went_back_is_not_read_again() {
-        let tsc = Tsc::between(&reading(0, 0), &reading(SECOND, SECOND)).unwrap();
-        assert_eq!(tsc.nanos(SECOND), Some(SECOND));
-        assert_eq!(tsc.nanos(SECOND - 1), None);
-        assert_eq!(tsc.nanos(2 * SECOND), None);
+    fn time_goes_on_at_the_rate_that_was_measured() {
+        let tsc = tsc();
+        let soon = at(12);
+        let nanos = tsc.nanos(soon.ticks, unasked).unwrap();
+        assert!(nanos.abs_diff(soon.nanos) <= 2, "{nanos}");
+        // A hundred years of ticks are not too many.
+        let late = at(100 * 366 * 24 * 3600);
+        let nanos = tsc.nanos(late.ticks, || late).unwrap();
+        assert!(nanos.abs_diff(late.nanos) < 3 * SECOND, "{nanos}");
+    }
+
+    #[test]
+    fn both_are_compared_now_and_then() {
+        let tsc = tsc();
+        for seconds in [22, 33, 100, 100_000] {
+            let now = at(seconds);
+            let mut compared = false;
+            let read = || {
+                compared = true;
+                now
+            };
+            assert!(tsc.nanos(now.ticks, read).is_some());
+            assert!(compared, "at {seconds}");
+            assert!(tsc.nanos(at(seconds + 9).ticks, unasked).is_some());
+        }
+    }
+
+    #[test]
+    fn one_that_is_wrong_once_is_not_read_again() {
+        // What both say instead of what they would at 200 seconds, after they agreed at 150.
+        let is_right = |ticks: i64, nanos: i64| {
+            let tsc = tsc();
+            assert!(tsc.nanos(at(150).ticks, || at(150)).is_some());
+            let Reading {
+                ticks: t, nanos: n, ..
+            } = at(200);
+            let now = reading(
+                t.saturating_add_signed(ticks),
+                n.saturating_add_signed(nanos),
+            );
+            // The counter says that a comparison is due, or it went back.
+            let due = if ticks < 0 { now.ticks } else { at(400).ticks };
+            let is_right = tsc.nanos(due, || now).is_some();
+            assert_eq!(tsc.nanos(at(401).ticks, || at(401)).is_some(), is_right);
+            is_right
+        };
+        assert!(is_right(0, 0));
+        // As NTP corrects it.
+        assert!(is_right(0, 25_000_000));
+        assert!(is_right(0, -25_000_000));
+        assert!(!is_right(0, 60_000_000));
+        assert!(!is_right(0, -60_000_000));
+        // The machine slept, and the counter went on or began anew.
+        assert!(!is_right(3_600 * 3_000_000_000, 0));
+        assert!(!is_right(-199 * 3_000_000_000, 0));
+        assert!(!is_right(-100 * 3_000_000_000, 0));
     }
 
     #[test]
@@ -164,12 +275,14 @@ mod tests {
         none(999, SECOND);
         none(3 * SECOND, 1_000);
         none(3 * SECOND, 999);
-        // Ten ticks a microsecond less than there are, and so many more.
+        // Too few ticks, and too many.
         none(SECOND / 200, SECOND);
         none(200 * SECOND, SECOND);
+        // So long that the machine may have slept.
+        none(6 * SECOND, 2 * SECOND);
         // The thread was held up.
         let held_up = Reading {
-            took: 50_000,
+            took: 300_000,
             ..reading(3 * SECOND, SECOND)
         };
         assert!(Tsc::between(&first, &held_up).is_none());
