@@ -108,11 +108,20 @@ impl Stripes {
     /// Counts `count` observations in one bucket, whose sum is `sum`.
     #[inline]
     pub(super) fn record(&self, bucket: usize, count: u64, sum: f64) {
-        if self.owner.is_this_thread() {
-            self.first.record(bucket, count, sum);
-        } else {
-            self.record_elsewhere(bucket, count, sum);
+        match self.own() {
+            Some(own) => own.record(bucket, count, sum),
+            None => self.record_elsewhere(bucket, count, sum),
         }
+    }
+
+    /// The stripe of this thread alone, if it has one by now.
+    #[inline]
+    fn own(&self) -> Option<&Stripe> {
+        if self.owner.is_this_thread() {
+            return Some(&self.first);
+        }
+        let at = usize::try_from(thread::known()).ok()?.checked_sub(1)?;
+        self.others.get()?.own.get(at)?.get()
     }
 
     #[inline(never)]
