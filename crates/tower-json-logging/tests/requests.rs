@@ -5,11 +5,13 @@ mod common;
 
 use std::{
     convert::Infallible,
+    fmt,
     future::{Future, pending},
     io,
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
+    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -23,7 +25,15 @@ use serde_json::{Value, json};
 use tower::{Layer as _, Service as _, service_fn};
 use tower_json_logging::{JsonLogging, JsonLoggingLayer, PathPolicy, QueryPolicy, RequestContext};
 use tower_observe::{End, Exchange, ManualClock, ObserveLayer, RequestHead};
-use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _};
+use tracing::{
+    Event, Id, Subscriber,
+    field::{Field, Visit},
+    span::Attributes,
+};
+use tracing_subscriber::{
+    EnvFilter, Layer as _,
+    layer::{self, SubscriberExt as _},
+};
 
 /// Polls once.
 fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
@@ -355,6 +365,64 @@ fn the_service_gets_the_id_that_the_response_echoes() {
         drop(response);
         assert_eq!(log.line()["request_id"], echoed.to_str().unwrap());
     });
+}
+
+/// Notes the values that are recorded as text.
+#[derive(Clone, Default)]
+struct Texts(Arc<Mutex<Vec<String>>>);
+
+impl Visit for Texts {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if let Ok(mut texts) = self.0.lock() {
+            texts.push(format!("{field} {value}"));
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+}
+
+impl<S: Subscriber> tracing_subscriber::Layer<S> for Texts {
+    fn on_new_span(&self, attributes: &Attributes<'_>, _: &Id, _: layer::Context<'_, S>) {
+        attributes.record(&mut self.clone());
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: layer::Context<'_, S>) {
+        event.record(&mut self.clone());
+    }
+}
+
+#[test]
+fn layers_of_others_see_ids_as_text_in_the_span_and_in_the_line() {
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let text = Log::default();
+    let texts = Texts::default();
+    let layers = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_writer(text.clone());
+    let subscriber = tracing_subscriber::registry()
+        .with(layers)
+        .with(texts.clone());
+    tracing::subscriber::with_default(subscriber, || {
+        let mut service = JsonLoggingLayer::new().layer(service_fn(|_: Request<()>| async {
+            Ok::<_, Infallible>(hello())
+        }));
+        let request = Request::get("/")
+            .header("x-request-id", "7d0f")
+            .header("traceparent", trace)
+            .body(());
+        drop(now(service.call(request.unwrap())));
+    });
+
+    let ids = [
+        "request_id 7d0f",
+        "trace_id 4bf92f3577b34da6a3ce929d0e0e4736",
+    ];
+    let seen = texts.0.lock().unwrap();
+    let seen: Vec<_> = seen.iter().filter(|text| text.contains("_id ")).collect();
+    assert_eq!(seen, [ids, ids].as_flattened());
+    // Text is what it writes in quotes.
+    let quoted = r#"request_id="7d0f" trace_id="4bf92f3577b34da6a3ce929d0e0e4736""#;
+    assert_eq!(text.raw().concat().matches(quoted).count(), 2);
 }
 
 #[test]

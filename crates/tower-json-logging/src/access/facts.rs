@@ -160,22 +160,6 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    /// One of which no more is known.
-    pub(super) const fn new(at: Moment) -> Self {
-        Self {
-            at,
-            level: Level::INFO,
-            ending: Ending::Complete,
-            status: 0,
-            is_failure: false,
-            grpc: None,
-            duration: Duration::ZERO,
-            time_to_head: None,
-            bytes: 0,
-            sample_rate: None,
-        }
-    }
-
     pub(super) const fn event_outcome(&self) -> &'static str {
         if self.is_failure {
             "failure"

@@ -13,9 +13,9 @@ mod write;
 pub(crate) use self::facts::Text;
 pub(crate) use self::{
     facts::{Ended, Facts, Headers, Request},
-    handover::{begun, give_back, take},
+    handover::{begun, with_logged},
     kind::{kind, varies},
-    observer::MODULE,
+    observer::is_of_request,
     settings::Settings,
     write::{fact, measured, message, place},
 };

@@ -5,15 +5,15 @@ use tower_observe::{
     Class, Classify as _, End, Ending, Exchange, HttpClassify, Observe, RequestHead, ResponseHead,
     grpc::Code,
 };
-use tracing::{Level, Span, field, level_filters::LevelFilter};
+use tracing::{Level, Metadata, Span, field, level_filters::LevelFilter};
 
 use super::{
     Sample,
     facts::{Ended, Facts, Message, Request, Text, method, protocol},
-    handover::{Announced, Announcement},
+    handover,
     headers::Found,
     sample::Decision,
-    settings::{LevelOf, Settings, chosen},
+    settings::{Settings, chosen},
 };
 use crate::{
     context::RequestContext,
@@ -21,13 +21,19 @@ use crate::{
     limit::{Passage, RateLimit},
     names::{self, Lost, TARGET},
     redact::{PathPolicy, QueryPolicy},
-    request_id::{self, RequestId},
+    request_id,
     spare::Spare,
-    trace_context::TraceContext,
 };
 
 /// Where the request's line and span come from, in place of which lines say [`TARGET`].
-pub(crate) const MODULE: &str = module_path!();
+const MODULE: &str = module_path!();
+
+/// Whether it is the span or the line of a request.
+pub(crate) fn is_of_request(metadata: &Metadata<'_>) -> bool {
+    let path = metadata.module_path();
+    // Mostly it is the same text in the same place: then no call compares it.
+    path.is_some_and(|path| std::ptr::eq(path, MODULE) || path == MODULE)
+}
 
 /// The observer behind [`JsonLoggingLayer`](crate::JsonLoggingLayer): gives each request an id, a span,
 /// and one line at its end.
@@ -228,14 +234,13 @@ impl Observe for JsonLogging {
         if settings.inserts_context {
             request.extensions_mut().insert(context.clone());
         }
+        let context = logged.context.insert(context);
         // Where there is no subscriber at all, `tracing` may still have the values made, for `log`: its feature of
         // that name, which axum's defaults turn on. That there is none is known until somebody has all
         // statements asked again.
-        logged.context = if LevelFilter::current() == LevelFilter::OFF {
-            Some(context)
-        } else {
-            open_span(&mut logged.span, context)
-        };
+        if LevelFilter::current() != LevelFilter::OFF {
+            logged.span = span_of(context);
+        }
         LoggedRequest(Some(logged))
     }
 }
@@ -246,30 +251,21 @@ impl fmt::Debug for JsonLogging {
     }
 }
 
-/// Makes the span of a request, and gives the request back, which is there unless a layer panicked.
-fn open_span(span: &mut Span, context: RequestContext) -> Option<RequestContext> {
-    let (mut context, mut announced) = (Some(context), None);
-    let (id, trace_id): (Option<RequestId>, Option<TraceContext>);
-    // At ERROR, so that a filter for severe events keeps what they belong to.
-    // Values are asked for only if somebody looks, in this order: the last one hands the request over.
-    *span = tracing::error_span!(
-        target: TARGET,
-        "request",
-        request_id = {
-            id = context.as_ref().map(|context| context.request_id().clone());
-            id.as_ref().map(RequestId::as_str)
-        },
-        trace_id = {
-            trace_id = context.as_ref().and_then(RequestContext::trace).copied();
-            trace_id.as_ref().map(TraceContext::trace_id_as_str)
-        },
-        scan_id = {
-            let context = context.take();
-            announced = context.map(|context| Announcement::of(context, Announced::new()));
-            field::Empty
-        },
-    );
-    context.or_else(|| announced?.end())
+/// Makes the span of a request.
+///
+/// Its ids are given as text, though to see that they are text costs more than to have them shown if somebody looks:
+/// others write text in quotes.
+fn span_of(context: &RequestContext) -> Span {
+    handover::begin(context, || {
+        // At ERROR, so that a filter for severe events keeps what they belong to.
+        tracing::error_span!(
+            target: TARGET,
+            "request",
+            request_id = context.request_id().as_str(),
+            trace_id = context.trace_id(),
+            scan_id = field::Empty,
+        )
+    })
 }
 
 /// One request being logged. Made by [`JsonLogging`].
@@ -282,7 +278,7 @@ struct Logged {
     /// If there is something in them for later.
     settings: Option<Arc<Settings>>,
     span: Span,
-    /// `None` also if a layer panicked and somebody caught it; of no request if it is to be used again.
+    /// Of no request if it is to be used again.
     context: Option<RequestContext>,
     /// The id for the response, unless that is not to have it.
     id_header: Option<HeaderValue>,
@@ -351,37 +347,35 @@ impl Logged {
         let Some(facts) = context.facts() else { return };
         let settings = self.settings.as_deref();
         let level = settings.and_then(|settings| settings.level.as_deref());
-        let mut announced = Announced::new();
-        let ended = announced.ended(end.ended());
-        self.note_end(ended, end, level);
+        let level = level.map(|level| level(end));
+        let mut ended = self.ended(end, level);
         if let Some(sample) = settings.and_then(|settings| settings.sample.as_ref()) {
-            match sample.decide(context, ended) {
+            match sample.decide(context, &ended) {
                 Decision::Kept => {}
                 Decision::Drawn(rate) => ended.sample_rate = Some(rate),
-                Decision::Dropped => return lose(announced, Lost::Sampled),
+                Decision::Dropped => return names::count_lost(ended.level, Lost::Sampled),
             }
         }
         if let Some(bucket) = settings.and_then(|settings| settings.bucket.as_ref()) {
             if ended.level > Level::WARN && bucket.take() == Passage::Held {
-                return lose(announced, Lost::RateLimited);
+                return names::count_lost(ended.level, Lost::RateLimited);
             }
         }
         if let Some(core) = settings.and_then(|settings| settings.direct.as_ref()) {
             core.write_request(Request {
                 context,
                 facts,
-                ended,
+                ended: &ended,
             });
-            drop(announced.end());
         } else {
-            log(context, facts, announced);
+            handover::end(context, &ended, || log(context, facts, &ended));
         }
     }
 
-    /// Writes how the request ended, piece by piece: at once it would be moved there.
-    fn note_end(&self, ended: &mut Ended, end: &End<'_>, level: Option<&LevelOf>) {
+    /// How the request ended; at `level`, if that was decided.
+    fn ended(&self, end: &End<'_>, level: Option<Level>) -> Ended {
         let grpc = self.is_grpc.then(|| Code::of_end(self.code, end));
-        ended.is_failure = match grpc {
+        let is_failure = match grpc {
             // A broken stream is the server's failure whatever code a peer would make of it.
             Some(code) => {
                 code.class() == Class::ServerError
@@ -392,18 +386,22 @@ impl Logged {
             }
             None => HttpClassify.classify(None, end) == Class::ServerError,
         };
-        ended.level = match level {
-            Some(level) => level(end),
-            None if ended.is_failure => Level::ERROR,
-            None => Level::INFO,
-        };
-        ended.ending = end.ending();
-        ended.status = end.effective_status().as_u16();
-        ended.grpc = grpc;
-        ended.duration = end.duration();
-        ended.time_to_head = end.time_to_head();
-        ended.bytes = end.bytes();
-        ended.sample_rate = None;
+        Ended {
+            at: end.ended(),
+            level: level.unwrap_or(if is_failure {
+                Level::ERROR
+            } else {
+                Level::INFO
+            }),
+            ending: end.ending(),
+            status: end.effective_status().as_u16(),
+            is_failure,
+            grpc,
+            duration: end.duration(),
+            time_to_head: end.time_to_head(),
+            bytes: end.bytes(),
+            sample_rate: None,
+        }
     }
 }
 
@@ -427,32 +425,10 @@ thread_local! {
     static SPARE: Spare<Box<Logged>> = const { Spare::new() };
 }
 
-/// Counts a line that is not to be written.
-fn lose(announced: Box<Announced>, lost: Lost) {
-    if let Some(ended) = announced.known_end() {
-        names::count_lost(ended.level, lost);
-    }
-    drop(announced.end());
-}
-
 /// Logs the line through `tracing`.
 ///
 /// [`JsonLayer`] takes all from the request itself; the fields are for others.
-fn log(context: &RequestContext, facts: &Facts, announced: Box<Announced>) {
-    let Some(&Ended {
-        level,
-        ending,
-        status,
-        duration,
-        time_to_head,
-        bytes,
-        ..
-    }) = announced.known_end()
-    else {
-        return;
-    };
-    let (mut announced, mut announcement) = (Some(announced), None);
-
+fn log(context: &RequestContext, facts: &Facts, ended: &Ended) {
     // The level of an event is a constant of it.
     macro_rules! line {
         ($level:expr) => {{
@@ -460,41 +436,34 @@ fn log(context: &RequestContext, facts: &Facts, announced: Box<Announced>) {
             tracing::event!(
                 target: TARGET,
                 $level,
-                event = {
-                    let announced = announced.take();
-                    announcement = announced.map(|new| Announcement::of(context.clone(), new));
-                    "http_request"
-                },
+                event = "http_request",
                 method,
                 method_original,
                 route = facts.route(),
                 path = facts.path.as_ref().map(Text::as_str),
                 query = facts.query.as_ref().map(Text::as_str),
-                status,
-                outcome = ending.as_str(),
-                duration_ms = duration.as_secs_f64() * 1e3,
-                ttfb_ms = time_to_head.map(|time| time.as_secs_f64() * 1e3),
-                bytes_out = bytes,
+                status = ended.status,
+                outcome = ended.ending.as_str(),
+                duration_ms = ended.duration.as_secs_f64() * 1e3,
+                ttfb_ms = ended.time_to_head.map(|time| time.as_secs_f64() * 1e3),
+                bytes_out = ended.bytes,
                 protocol = protocol(facts.version),
                 client_ip = facts.client_ip.map(field::display),
                 user_agent = facts.user_agent(),
                 request_id = context.request_id().as_str(),
                 trace_id = context.trace_id(),
                 "{}",
-                Message(context, status),
+                Message(context, ended.status),
             );
         }};
     }
-    match level {
+    match ended.level {
         Level::ERROR => line!(Level::ERROR),
         Level::WARN => line!(Level::WARN),
         Level::INFO => line!(Level::INFO),
         Level::DEBUG => line!(Level::DEBUG),
         Level::TRACE => line!(Level::TRACE),
     }
-    drop(announcement);
-    // Of a line that nobody wanted it is still here.
-    drop(announced.map(Announced::end));
 }
 
 fn unique(names: impl IntoIterator<Item = HeaderName>) -> Vec<HeaderName> {

@@ -10,7 +10,7 @@ use std::{
 use tracing_core::{Level, Metadata};
 
 use crate::{
-    access::Request,
+    access::{self, Request},
     context::RequestContext,
     format::{
         Limits,
@@ -94,8 +94,9 @@ impl Core {
 
     pub(crate) fn plan(&self, metadata: &'static Metadata<'static>) -> Found<'_> {
         self.plans.get(metadata, || {
-            let bucket = self.config.rate_limit.filter(|_| metadata.is_event());
-            let bucket = bucket.map(RateLimit::bucket);
+            let is_limited = metadata.is_event() && !access::is_of_request(metadata);
+            let limit = self.config.rate_limit.filter(|_| is_limited);
+            let bucket = limit.map(RateLimit::bucket);
             Plan::new(metadata, &self.schema, &self.config.names, bucket)
         })
     }

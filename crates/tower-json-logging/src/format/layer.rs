@@ -8,14 +8,14 @@ use tracing_core::{
 use tracing_subscriber::{Layer, fmt::MakeWriter, layer::Context, registry::LookupSpan};
 
 use crate::{
-    access,
+    access::{self, Request},
     context::{RequestContext, Value},
     format::{
         Limits,
         core::{Config, Core},
         fields::Fields,
         output::{Immediate, WriteLine},
-        plan::{Origin, Plan},
+        plan::{self, Origin, Plan},
         scratch::Scratch,
         spans::{Open, SpanOfLayer},
         value::Recorder,
@@ -229,6 +229,46 @@ impl JsonLayer {
         self.core.spans.visit(nearest.as_ref(), f);
     }
 
+    /// Writes the line of a request, which `event` is.
+    fn write_request<S>(&self, request: Request<'_>, event: &Event<'_>, context: &Context<'_, S>)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let mut scratch = Scratch::take();
+        let fields = &mut scratch.fields;
+        fields.reserve(self.core.schema().first_free_of_requests);
+        // Of its own span the request knows all: what that is in is left.
+        if self.is_in_own_span(request.context) {
+            self.core.merge_context(fields, request.context);
+            let outer = request.context.outer();
+            self.core.spans.visit(outer.as_ref(), |open| {
+                self.merge_span(fields, open, Some(request.context));
+            });
+        } else {
+            self.visit_spans_of(event, context, |open| {
+                self.merge_span(fields, open, Some(request.context));
+            });
+        }
+        self.core
+            .finish_request(&mut scratch, request, Some(event.metadata()));
+        scratch.put_back();
+    }
+
+    /// Adds what a span says, of spans from the leaf to the root: so the inner one wins. If the line is a request's
+    /// own, that has its ids anyway.
+    fn merge_span(&self, fields: &mut Fields, open: &Open, own: Option<&RequestContext>) {
+        if let Some(context) = &open.context {
+            self.core.merge_context(fields, context);
+            let is_own = own.is_some_and(|own| own.is(context));
+            if open.fields.is_none() && !is_own {
+                fields.merge_ids(context);
+            }
+        }
+        if let Some(outer) = &open.fields {
+            fields.merge(outer, self.core.limits());
+        }
+    }
+
     fn span(&self, id: u64) -> SpanOfLayer {
         let layer = self.core.number();
         SpanOfLayer { layer, id }
@@ -246,7 +286,7 @@ impl JsonLayer {
 
     /// Whether the event is to be written, by the limit of its place.
     fn passes(&self, plan: &Plan, level: Level) -> bool {
-        let Some(bucket) = plan.bucket.as_ref().filter(|_| !plan.is_request) else {
+        let Some(bucket) = &plan.bucket else {
             return true;
         };
         match bucket.take() {
@@ -269,13 +309,13 @@ where
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let metadata = attributes.metadata();
-        let plan = self.core.plan(metadata);
+        let is_of_request = access::is_of_request(metadata);
         let open = Open {
             parent: self.parent_of(attributes, id, &context),
             name: metadata.name(),
-            module: plan.module,
+            module: plan::module(metadata),
             fields: None,
-            context: plan.is_request.then(access::begun).flatten(),
+            context: is_of_request.then(access::begun).flatten(),
         };
 
         let id = id.into_u64();
@@ -286,6 +326,7 @@ where
                 return self.core.spans.open(id, None, open);
             }
         }
+        let plan = self.core.plan(metadata);
         // No lock is held while values are formatted: they may log.
         let mut scratch = Scratch::take();
         attributes.record(&mut self.recorder(&mut scratch.fields, &plan, Origin::Span));
@@ -299,7 +340,7 @@ where
             return;
         };
         let plan = self.core.plan(metadata);
-        if plan.is_request {
+        if access::is_of_request(metadata) {
             if let Some(context) = self.core.spans.context(id) {
                 // So that also a line that is not written through `tracing` has it.
                 return values.record(&mut Given {
@@ -319,60 +360,28 @@ where
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let metadata = event.metadata();
+        if access::is_of_request(metadata) {
+            let write = |request: Request<'_>| self.write_request(request, event, &context);
+            if let Some(()) = access::with_logged(write) {
+                return;
+            }
+        }
         let plan = self.core.plan(metadata);
         if !self.passes(&plan, *metadata.level()) {
             return;
         }
         let mut scratch = Scratch::take();
-        let fields = &mut scratch.fields;
-
-        let announced = plan.is_request.then(access::take).flatten();
-        let request = announced.as_ref().and_then(|announced| announced.request());
-        // Of its own span the request knows all: what that is in is left.
-        let seen = request.map(|request| request.context);
-        let seen = seen.filter(|context| self.is_in_own_span(context));
-        if request.is_some() {
-            fields.reserve(self.core.schema().first_free_of_requests);
-            if let Some(context) = seen {
-                self.core.merge_context(fields, context);
-            }
-        } else {
-            event.record(&mut self.recorder(fields, &plan, Origin::of(metadata)));
-        }
-
+        let Scratch { line, fields, .. } = &mut *scratch;
+        event.record(&mut self.recorder(fields, &plan, Origin::of(metadata)));
         let mut function = None;
-        let merge = |open: &Open| {
+        self.visit_spans_of(event, &context, |open| {
             if function.is_none() && open.module == plan.module {
                 function = Some(open.name);
             }
-            if let Some(context) = &open.context {
-                self.core.merge_context(fields, context);
-                // A request's own line has them anyway.
-                let is_own = request.is_some_and(|request| request.context.is(context));
-                if open.fields.is_none() && !is_own {
-                    fields.merge_ids(context);
-                }
-            }
-            if let Some(outer) = &open.fields {
-                fields.merge(outer, self.core.limits());
-            }
-        };
-        // From the leaf to the root, so that the inner span wins.
-        if let Some(context) = seen {
-            self.core.spans.visit(context.outer().as_ref(), merge);
-        } else {
-            self.visit_spans_of(event, &context, merge);
-        }
-
-        if let Some(request) = request {
-            self.core
-                .finish_request(&mut scratch, request, Some(metadata));
-        } else {
-            let Scratch { line, fields, .. } = &mut *scratch;
-            self.core
-                .finish_event(line, fields, &plan, function, metadata);
-        }
-        access::give_back(announced);
+            self.merge_span(fields, open, None);
+        });
+        self.core
+            .finish_event(line, fields, &plan, function, metadata);
         scratch.put_back();
     }
 

@@ -9,7 +9,7 @@ use std::{
 use tracing_core::Metadata;
 
 use crate::{
-    access::MODULE,
+    access,
     format::escape,
     limit::Bucket,
     names::PANIC_TARGET,
@@ -23,8 +23,6 @@ pub(crate) struct Plan {
     fields: Box<[FieldPlan]>,
     /// Whether two of the fields may get one key.
     pub(crate) has_twins: bool,
-    /// Whether it is this crate's own, of a request.
-    pub(crate) is_request: bool,
     /// The path of its module, else its target.
     pub(crate) module: &'static str,
     /// The same as JSON.
@@ -140,7 +138,6 @@ impl Plan {
         Self {
             has_twins: has_twins(&fields),
             fields,
-            is_request: metadata.module_path() == Some(MODULE),
             module,
             module_json: module_json.into_boxed_slice(),
             bucket,
@@ -173,7 +170,7 @@ fn has_twins(fields: &[FieldPlan]) -> bool {
 pub(crate) fn module(metadata: &Metadata<'static>) -> &'static str {
     match metadata.module_path() {
         // What this crate writes about requests is nobody's module.
-        Some(path) if path != MODULE => path,
+        Some(path) if !access::is_of_request(metadata) => path,
         _ => metadata.target(),
     }
 }
