@@ -190,7 +190,7 @@ impl fmt::Display for Message<'_> {
         let Some(facts) = self.0.facts() else {
             return Ok(());
         };
-        f.write_str(method(&facts.method).0)?;
+        f.write_str(method(&facts.method))?;
         if let Some(place) = facts.place() {
             // Cut, so that a path of many kilobytes is not there twice.
             write!(f, " {place:.LONGEST_PLACE$}")?;
@@ -221,12 +221,15 @@ pub(super) fn method_number(method: &Method) -> u8 {
     }
 }
 
-/// A method that is known; else `_OTHER`, and the start of what it was.
-pub(crate) fn method(method: &Method) -> (&'static str, Option<&str>) {
-    let number = method_number(method);
-    let name = METHODS.get(usize::from(number));
-    let original = (number == 0).then(|| start(method.as_str(), 32));
-    (name.copied().unwrap_or_default(), original)
+/// A method that is known; else `_OTHER`.
+pub(crate) fn method(method: &Method) -> &'static str {
+    let name = METHODS.get(usize::from(method_number(method)));
+    name.copied().unwrap_or_default()
+}
+
+/// The start of a method that is not known.
+pub(crate) fn method_original(method: &Method) -> Option<&str> {
+    (method_number(method) == 0).then(|| start(method.as_str(), 32))
 }
 
 pub(crate) const fn protocol(version: Version) -> &'static str {
@@ -283,12 +286,14 @@ mod tests {
     fn a_known_method_is_itself_and_another_is_kept_apart() {
         for known in METHODS.iter().skip(1) {
             let method = Method::from_bytes(known.as_bytes()).unwrap();
-            assert_eq!(super::method(&method), (*known, None));
+            assert_eq!(super::method(&method), *known);
+            assert_eq!(method_original(&method), None);
         }
         let purge = Method::from_bytes(b"PURGE").unwrap();
-        assert_eq!(method(&purge), ("_OTHER", Some("PURGE")));
+        assert_eq!(method(&purge), "_OTHER");
+        assert_eq!(method_original(&purge), Some("PURGE"));
         let long = Method::from_bytes(&[b'A'; 100]).unwrap();
-        assert_eq!(method(&long), ("_OTHER", Some(&*"A".repeat(32))));
+        assert_eq!(method_original(&long), Some(&*"A".repeat(32)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tracing::{Level, Metadata, Span, field, level_filters::LevelFilter};
 
 use super::{
     Sample,
-    facts::{Ended, Facts, Message, Request, Text, method, protocol},
+    facts::{Ended, Facts, Message, Request, Text, method, method_original, protocol},
     handover,
     headers::Found,
     sample::Decision,
@@ -432,13 +432,12 @@ fn log(context: &RequestContext, facts: &Facts, ended: &Ended) {
     // The level of an event is a constant of it.
     macro_rules! line {
         ($level:expr) => {{
-            let (method, method_original) = method(&facts.method);
             tracing::event!(
                 target: TARGET,
                 $level,
                 event = "http_request",
-                method,
-                method_original,
+                method = method(&facts.method),
+                method_original = method_original(&facts.method),
                 route = facts.route(),
                 path = facts.path.as_ref().map(Text::as_str),
                 query = facts.query.as_ref().map(Text::as_str),

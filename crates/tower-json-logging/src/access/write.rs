@@ -5,7 +5,8 @@ use std::{io::Write as _, ops::Range, time::Duration};
 use http::{HeaderName, HeaderValue};
 
 use super::facts::{
-    LONGEST_PLACE, Request, Text, lossy, method, protocol, protocol_version, scheme, start,
+    LONGEST_PLACE, Request, Text, lossy, method, method_original, protocol, protocol_version,
+    scheme, start,
 };
 use crate::{
     format::{
@@ -28,7 +29,7 @@ pub(crate) fn message(
     content: &Content<'_>,
 ) -> Option<Range<usize>> {
     out.push(b'"');
-    out.extend_from_slice(method(&request.facts.method).0.as_bytes());
+    out.extend_from_slice(method(&request.facts.method).as_bytes());
     out.push(b' ');
     let start = out.len();
     let place = place(out, content).map(|_| start..out.len());
@@ -66,8 +67,10 @@ pub(crate) fn fact(out: &mut Vec<u8>, fact: Fact, content: &Content<'_>) -> Opti
     let room = limits.max_value();
     match fact {
         Fact::Event => out.extend_from_slice(&schema.event),
-        Fact::Method => quoted(out, method(&facts.method).0),
-        Fact::MethodOriginal => return Some(escape::text(out, room, method(&facts.method).1?)),
+        Fact::Method => quoted(out, method(&facts.method)),
+        Fact::MethodOriginal => {
+            return Some(escape::text(out, room, method_original(&facts.method)?));
+        }
         Fact::Route => {
             let route = facts.route()?;
             return Some(escape::text(out, limits.max_line() / 8, route));

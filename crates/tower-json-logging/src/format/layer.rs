@@ -309,29 +309,32 @@ where
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let metadata = attributes.metadata();
-        let is_of_request = access::is_of_request(metadata);
-        let open = Open {
-            parent: self.parent_of(attributes, id, &context),
+        let parent = self.parent_of(attributes, id, &context);
+        let id = id.into_u64();
+        let open = |context| Open {
+            parent,
             name: metadata.name(),
             module: plan::module(metadata),
             fields: None,
-            context: is_of_request.then(access::begun).flatten(),
+            context,
         };
-
-        let id = id.into_u64();
-        if let Some(context) = &open.context {
-            if self.core.knows_fields_of_requests() {
+        let request = access::is_of_request(metadata)
+            .then(access::begun)
+            .flatten();
+        let request = match request {
+            Some(request) if self.core.knows_fields_of_requests() => {
                 // What the span says, its request says, too.
-                context.seen(self.span(id), open.parent);
-                return self.core.spans.open(id, None, open);
+                request.seen(self.span(id), parent);
+                return self.core.spans.open(id, None, open(Some(request)));
             }
-        }
+            request => request,
+        };
         let plan = self.core.plan(metadata);
         // No lock is held while values are formatted: they may log.
         let mut scratch = Scratch::take();
         attributes.record(&mut self.recorder(&mut scratch.fields, &plan, Origin::Span));
         let fields = Some((&scratch.fields, self.core.limits()));
-        self.core.spans.open(id, fields, open);
+        self.core.spans.open(id, fields, open(request));
         scratch.put_back();
     }
 
