@@ -57,9 +57,6 @@ pub trait Observe {
 /// any number of times, [`end`](Self::end) exactly once, whatever happens; then the value is dropped.
 /// A leaked future or body (`mem::forget`) is the one way not to end.
 pub trait Exchange {
-    /// Whether [`data`](Self::data) is to be called.
-    const FRAMES: bool = false;
-
     /// Whether [`scope`](Self::scope) does anything but call what it is given. An exchange that says
     /// `false` saves every request a move of itself and of the inner future.
     const SCOPES: bool = true;
@@ -69,9 +66,17 @@ pub trait Exchange {
         let _ = response;
     }
 
+    /// Whether [`data`](Self::data) is to be called. Asked before each poll of the body.
+    ///
+    /// An exchange that takes data learns of an end that comes with a frame in a [`scope`](Self::scope) of its own:
+    /// say so only as long as there is something to take.
+    fn takes_data(&self) -> bool {
+        false
+    }
+
     /// The inner body gave this data frame, which now goes to the transport.
     ///
-    /// Only called where [`FRAMES`](Self::FRAMES) is `true`.
+    /// Only called where [`takes_data`](Self::takes_data) says so.
     fn data<D: Buf>(&mut self, data: &D) {
         let _ = data;
     }
@@ -142,13 +147,16 @@ impl<O: Observe> Observe for Option<O> {
 }
 
 impl<X: Exchange> Exchange for Option<X> {
-    const FRAMES: bool = X::FRAMES;
     const SCOPES: bool = X::SCOPES;
 
     fn head(&mut self, response: &mut ResponseHead<'_>) {
         if let Some(exchange) = self {
             exchange.head(response);
         }
+    }
+
+    fn takes_data(&self) -> bool {
+        self.as_ref().is_some_and(X::takes_data)
     }
 
     fn data<D: Buf>(&mut self, data: &D) {
@@ -182,15 +190,18 @@ macro_rules! tuple {
         }
 
         impl<$($name: Exchange),+> Exchange for ($($name,)+) {
-            const FRAMES: bool = $($name::FRAMES)||+;
             const SCOPES: bool = $($name::SCOPES)||+;
 
             fn head(&mut self, response: &mut ResponseHead<'_>) {
                 $(self.$at.head(response);)+
             }
 
+            fn takes_data(&self) -> bool {
+                $(self.$at.takes_data())||+
+            }
+
             fn data<D: Buf>(&mut self, data: &D) {
-                $(if $name::FRAMES {
+                $(if self.$at.takes_data() {
                     self.$at.data(data);
                 })+
             }

@@ -173,13 +173,18 @@ impl<X: Exchange> Tracker<X> {
         mut body: Pin<&mut B>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        // Once, so that a frame is either told of or looked at.
+        let takes_data = match &self.live {
+            Some(live) => live.exchange.takes_data(),
+            None => false,
+        };
         self.enter();
         let polled = match &mut self.live {
             Some(Live { exchange, course }) if X::SCOPES => exchange.scope(|| {
                 let polled = body.as_mut().poll_frame(cx);
                 course.inside = false;
                 // In the scope of the poll: to enter it once more costs, too.
-                course.polled(exchange, &polled, &*body);
+                course.polled(exchange, &polled, &*body, takes_data);
                 polled
             }),
             _ => body.as_mut().poll_frame(cx),
@@ -187,18 +192,17 @@ impl<X: Exchange> Tracker<X> {
         self.leave();
         if let Some(live) = &mut self.live {
             if !X::SCOPES {
-                live.course.polled(&live.exchange, &polled, &*body);
+                let Live { exchange, course } = live;
+                course.polled(exchange, &polled, &*body, takes_data);
             }
-            if X::FRAMES {
-                if let Poll::Ready(Some(Ok(frame))) = &polled {
-                    if let Some(data) = frame.data_ref() {
-                        // Which may change the exchange, and so is outside of its scope.
-                        live.exchange.data(data);
-                        if body.is_end_stream() {
-                            live.end(Ending::Complete, None, None);
-                        } else {
-                            live.course.settle();
-                        }
+            if let (Poll::Ready(Some(Ok(frame))), true) = (&polled, takes_data) {
+                if let Some(data) = frame.data_ref() {
+                    // Which may change the exchange, and so is outside of its scope.
+                    live.exchange.data(data);
+                    if body.is_end_stream() {
+                        live.end(Ending::Complete, None, None);
+                    } else {
+                        live.course.settle();
                     }
                 }
             }
@@ -262,6 +266,7 @@ impl Course {
         exchange: &X,
         polled: &Poll<Option<Result<Frame<B::Data>, B::Error>>>,
         body: &B,
+        takes_data: bool,
     ) {
         match polled {
             Poll::Pending => {}
@@ -270,7 +275,7 @@ impl Course {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(data) = frame.data_ref() {
                     self.bytes = self.bytes.saturating_add(data.remaining() as u64);
-                    if X::FRAMES {
+                    if takes_data {
                         return;
                     }
                     if body.is_end_stream() {

@@ -186,7 +186,6 @@ impl Rare {
 }
 
 impl Exchange for Recording {
-    const FRAMES: bool = true;
     const SCOPES: bool = false;
 
     #[inline]
@@ -199,6 +198,14 @@ impl Exchange for Recording {
     }
 
     #[inline]
+    fn takes_data(&self) -> bool {
+        match self.call {
+            Call::Http(_) => self.rare.as_ref().is_some_and(|rare| rare.stream.is_some()),
+            Call::Rpc(_) => true,
+        }
+    }
+
+    #[inline]
     fn data<D: Buf>(&mut self, data: &D) {
         let Some(row) = &self.row else { return };
         if let Call::Rpc(sent) = &mut self.call {
@@ -207,7 +214,7 @@ impl Exchange for Recording {
                 let now = Age::within(self.started);
                 row.add(Instrument::RpcSent, self.key, now, messages);
             }
-        } else if self.rare.as_ref().is_some_and(|rare| rare.stream.is_some()) {
+        } else {
             let key = self.key.with(Field::Detail, SENT);
             let now = Age::within(self.started);
             row.add(Instrument::StreamBytes, key, now, data.remaining() as u64);

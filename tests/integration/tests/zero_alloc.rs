@@ -60,10 +60,12 @@ impl Observe for Counting {
 }
 
 impl Exchange for Counting {
-    const FRAMES: bool = true;
-
     fn head(&mut self, response: &mut ResponseHead<'_>) {
         response.at();
+    }
+
+    fn takes_data(&self) -> bool {
+        true
     }
 
     fn end(&self, end: &End<'_>) {

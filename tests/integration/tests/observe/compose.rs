@@ -49,10 +49,12 @@ impl<const FRAMES: bool> Observe for Noting<FRAMES> {
 }
 
 impl<const FRAMES: bool> Exchange for Noting<FRAMES> {
-    const FRAMES: bool = FRAMES;
-
     fn head(&mut self, _: &mut ResponseHead<'_>) {
         note(&format!("{} head", self.0));
+    }
+
+    fn takes_data(&self) -> bool {
+        FRAMES
     }
 
     fn data<D: Buf>(&mut self, data: &D) {
@@ -311,6 +313,46 @@ fn frames_are_told_only_to_those_who_ask_for_them() {
         let data = frames.iter().filter(|note| note.contains("data")).count();
         assert_eq!(data, told, "{frames:?}");
     }
+}
+
+/// Takes the first frame only.
+struct First {
+    noting: Noting<true>,
+    has_taken: bool,
+}
+
+impl Exchange for First {
+    fn takes_data(&self) -> bool {
+        !self.has_taken
+    }
+
+    fn data<D: Buf>(&mut self, data: &D) {
+        self.has_taken = true;
+        self.noting.data(data);
+    }
+
+    fn end(&self, end: &End<'_>) {
+        self.noting.end(end);
+    }
+
+    fn scope<R>(&self, f: impl FnOnce() -> R) -> R {
+        self.noting.scope(f)
+    }
+}
+
+#[test]
+fn who_takes_no_more_data_is_told_of_the_end_in_the_scope_of_the_poll() {
+    let first = |_: &mut RequestHead<'_>| First {
+        noting: Noting('a'),
+        has_taken: false,
+    };
+    ENTERED.set(0);
+    let notes = notes(first, "/pausing", read_all);
+    let count = |part: &str| notes.iter().filter(|note| note.contains(part)).count();
+    assert_eq!(count("a data"), 1, "{notes:?}");
+    assert_eq!(count("a:a end complete"), 1, "{notes:?}");
+    let of_service = count("a:call") + count("a:poll");
+    assert_eq!(ENTERED.get(), of_service, "{notes:?}");
 }
 
 #[test]
