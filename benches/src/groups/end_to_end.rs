@@ -37,6 +37,9 @@ const STACKS: [Stack; 9] = [
     Stack::AxumPrometheusAndTrace,
 ];
 
+/// How many of the first have budgets, the bare one among them.
+const JUDGED: usize = 4;
+
 const PLATFORM: [Stack; 6] = [
     Stack::Bare,
     Stack::Metrics,
@@ -76,23 +79,37 @@ fn served(inner: Inner, stacks: &[Stack], effort: Effort, rows: &mut Rows) -> Re
             Loader::Wrk => &servers[..],
             Loader::H2load => &servers[..stacks.len()],
         };
+        // Of the first ones the differences are small: they take more turns, beside each other.
+        let (judged, times) = if is_judged(inner, loader) {
+            (JUDGED, 3)
+        } else {
+            (0, 1)
+        };
         let mut all = vec![Vec::new(); servers.len()];
-        for round in 0..=rounds {
-            let mut turn: Vec<_> = servers.iter().zip(&mut all).collect();
+        for turn in 0..=rounds * times {
+            let taking = if turn % times == 0 {
+                servers
+            } else {
+                &servers[..judged]
+            };
             // There and back, so that no server always has the same neighbour.
-            if round % 2 == 1 {
-                turn.reverse();
+            let mut order: Vec<_> = (0..taking.len()).collect();
+            if turn % 2 == 1 {
+                order.reverse();
             }
-            for (server, costs) in turn {
-                let one = server.load(loader)?;
-                // The first round is there to warm up.
-                if round > 0 {
-                    costs.push(one);
+            let mut costs = vec![Cost::default(); taking.len()];
+            for at in order {
+                costs[at] = taking[at].load(loader)?;
+                taking[at].empty_log()?;
+            }
+            // The first turn is there to warm up.
+            if turn > 0 {
+                for (own, all) in costs.iter().zip(&mut all) {
+                    all.push([*own, costs[0]]);
                 }
-                server.empty_log()?;
             }
         }
-        let costs: Vec<_> = all.iter().map(|own| Cost::typical(own, &all[0])).collect();
+        let costs: Vec<_> = all.iter().map(|turns| Cost::typical(turns)).collect();
         println!("\nend-to-end: {}, {}", inner.says(), loader.says());
         let names = stacks.iter().map(|stack| format!("{stack:?}"));
         let guide = ["FastAPI", "FastAPI, the guide's middleware"].map(str::to_owned);
@@ -137,13 +154,17 @@ impl Inner {
     }
 }
 
+/// The budgets are those of a route that does nothing, and the README tells of HTTP/1.1.
+const fn is_judged(inner: Inner, loader: Loader) -> bool {
+    matches!((inner, loader), (Inner::Route, Loader::Wrk))
+}
+
 fn rows_of(inner: Inner, loader: Loader, of: impl Fn(Stack) -> Option<Cost>, rows: &mut Rows) {
     let prometheus = versions::named("axum-prometheus");
     let opentelemetry = versions::named("opentelemetry-instrumentation-tower");
     let trace = versions::named("tower-http") + " Trace, tracing-subscriber json";
     let both = format!("{prometheus} and Trace, json");
-    // The budgets are those of a route that does nothing, and the README tells of HTTP/1.1.
-    let is_judged = inner == Inner::Route && matches!(loader, Loader::Wrk);
+    let is_judged = is_judged(inner, loader);
     let is_told = matches!(loader, Loader::Wrk);
     for (stack, name, budget, peers) in [
         (
@@ -221,7 +242,7 @@ impl Loader {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Cost {
     /// Nanoseconds of processor a request.
     nanos: f64,
@@ -230,13 +251,13 @@ struct Cost {
 }
 
 impl Cost {
-    /// What it comes to beside the bare route: the median of how much more it is in each round, as the
-    /// processor's own speed changes from one round to the next.
-    fn typical(own: &[Self], bare: &[Self]) -> Self {
+    /// What it comes to beside the bare route, which took each turn with it: the median of how much more it is in a
+    /// turn, as the processor's own speed changes from one turn to the next.
+    fn typical(turns: &[[Self; 2]]) -> Self {
         let of = |value: fn(&Self) -> f64| {
-            let pairs = own.iter().zip(bare);
-            let more = pairs.map(|(own, bare)| value(own) / value(bare));
-            quartiles(more.collect())[1] * quartiles(bare.iter().map(value).collect())[1]
+            let more = turns.iter().map(|[own, bare]| value(own) / value(bare));
+            let bare = turns.iter().map(|[_, bare]| value(bare));
+            quartiles(more.collect())[1] * quartiles(bare.collect())[1]
         };
         Self {
             nanos: of(|cost| cost.nanos),
