@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    hint::black_box,
     rc::Rc,
     thread,
     time::{Duration, Instant},
@@ -135,14 +136,18 @@ pub fn measure(title: impl Into<String>, mut sides: Vec<Side>, effort: Effort) -
     let rounds = effort.rounds.max(effort.operations / effort.batch);
     for round in 0..=rounds {
         let turn = sides.iter_mut().zip(&mut costs).map(|(side, cost)| {
-            let start = Instant::now();
-            let counted = alloc::count(|| side.backend.within(&mut || (side.run)(effort.batch)));
-            let nanos = start.elapsed().as_nanos() as f64 / effort.batch as f64;
+            let (mut nanos, mut allocations) = (0.0, 0);
+            down(round % STEPS, &mut || {
+                let start = Instant::now();
+                let within = || side.backend.within(&mut || (side.run)(effort.batch));
+                allocations = alloc::count(within).allocations;
+                nanos = start.elapsed().as_nanos() as f64 / effort.batch as f64;
+            });
             side.backend.upkeep();
             // The first round is there to warm up.
             if round > 0 {
                 cost.nanos.push(nanos);
-                cost.allocations += counted.allocations;
+                cost.allocations += allocations;
             }
         });
         // There and back, so that no side always has the same neighbour.
@@ -163,6 +168,22 @@ pub fn measure(title: impl Into<String>, mut sides: Vec<Side>, effort: Effort) -
         sides: costs,
         operations: rounds * effort.batch,
     }
+}
+
+/// So many steps are a page and more.
+const STEPS: usize = 16;
+
+/// Runs this so many steps down the stack. Where that lies above the heap differs from process to process, by less than a
+/// page as far as the processor looks when it compares what is read with what is still being written: rounds at
+/// different depths see all of it.
+#[inline(never)]
+fn down(steps: usize, run: &mut dyn FnMut()) {
+    let room = black_box([0_u8; 256]);
+    match steps.checked_sub(1) {
+        Some(left) => down(left, run),
+        None => run(),
+    }
+    black_box(room);
 }
 
 /// Runs a side once, and again in a call of its own.
