@@ -29,7 +29,8 @@ pub struct Case {
     pub name: &'static str,
     /// How often it is done between two readings.
     pub operations: usize,
-    /// In how many processes: hash seeds differ, and with them how series lie. The mean does not.
+    /// In how many processes: hash seeds differ, and with them how series lie, and threads meet by chance. The mean does
+    /// not.
     pub processes: usize,
     /// Prepares it.
     pub make: fn() -> Work,
@@ -44,7 +45,7 @@ const fn case(name: &'static str, operations: usize, make: fn() -> Work) -> Case
     }
 }
 
-const fn hashed(name: &'static str, operations: usize, make: fn() -> Work) -> Case {
+const fn in_several(name: &'static str, operations: usize, make: fn() -> Work) -> Case {
     Case {
         processes: 3,
         ..case(name, operations, make)
@@ -81,7 +82,7 @@ pub const CASES: &[Case] = &[
     case("json-line/span, late field, four lines", 500, || {
         logged(Box::new(|n| (0..n).for_each(|_| lines())))
     }),
-    hashed("scan-lifecycle/a scan", 1_000, || {
+    in_several("scan-lifecycle/a scan", 1_000, || {
         let layer = ScanLayer::new(scans(), |_: &()| Some(ScanMeta::new("mcp")));
         let mut service = layer.layer(tower::service_fn(|()| {
             std::future::ready(Ok::<_, Infallible>(()))
@@ -115,7 +116,7 @@ pub const CASES: &[Case] = &[
             (0..n).for_each(|at| black_box(&histogram).record((at % 1024) as f64 * 0.01));
         })
     }),
-    hashed("recorder/counter with three labels", 2_000, || {
+    in_several("recorder/counter with three labels", 2_000, || {
         recorded(Box::new(|n| {
             for at in 0..n {
                 metrics::counter!(
@@ -128,16 +129,15 @@ pub const CASES: &[Case] = &[
             }
         }))
     }),
-    hashed("recorder/page in text", 10, || page(Format::Text)),
-    hashed("recorder/page in OpenMetrics", 10, || {
+    in_several("recorder/page in text", 10, || page(Format::Text)),
+    in_several("recorder/page in OpenMetrics", 10, || {
         page(Format::OpenMetrics)
     }),
-    hashed("recorder/page in protobuf", 10, || page(Format::Protobuf)),
+    in_several("recorder/page in protobuf", 10, || page(Format::Protobuf)),
     case("sinks/OTLP, counters", 20, || {
         export(Kind::Counters, To::Otlp)
     }),
-    // In several, as threads of a process meet by chance.
-    hashed("sinks/OTLP, histograms", 80, || {
+    in_several("sinks/OTLP, histograms", 80, || {
         export(Kind::Histograms, To::Otlp)
     }),
     case("sinks/remote-write, counters", 3, || {
