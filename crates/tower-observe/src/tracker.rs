@@ -146,15 +146,32 @@ impl<X: Exchange> Tracker<X> {
     // response once more.
     #[inline(never)]
     pub(crate) fn answered<B: Body>(&mut self, response: &mut Response<B>) {
-        let Some(live) = &mut self.live else { return };
-        let course = &mut live.course;
+        let Some(Live { exchange, course }) = &mut self.live else {
+            return;
+        };
         course.status = Some(response.status());
         // What servers declare for a response without the header. Asking it first saves a look-up.
         let exact = response.body().size_hint().exact();
         let mut at = None;
         let mut head = ResponseHead::new(response, &course.clock, &mut at).with_body_length(exact);
-        live.exchange.head(&mut head);
-        course.head_at = at;
+        exchange.head(&mut head);
+        if at.is_some() {
+            course.head_at = at;
+        }
+        match exact {
+            Some(bytes) if bytes > 0 && course.ending_at_head(response).is_none() => {
+                course.debt = Debt::Bytes(bytes);
+            }
+            _ => self.answered_otherwise(response, exact),
+        }
+    }
+
+    /// The same of what most responses are not: without a length, or without a body.
+    #[inline(never)]
+    fn answered_otherwise<B: Body>(&mut self, response: &Response<B>, exact: Option<u64>) {
+        let Some(Live { course, .. }) = &mut self.live else {
+            return;
+        };
         if let Some(ending) = course.ending_at_head(response) {
             return self.end(ending, None);
         }
@@ -252,9 +269,7 @@ impl Course {
             return Some(Ending::Upgraded);
         }
         let bodiless = self.request == RequestKind::Head
-            || status.is_informational()
-            || status == StatusCode::NO_CONTENT
-            || status == StatusCode::NOT_MODIFIED
+            || !has_body(status)
             || response.body().is_end_stream();
         bodiless.then_some(Ending::Complete)
     }
@@ -268,26 +283,28 @@ impl Course {
         body: &B,
         takes_data: bool,
     ) {
-        match polled {
-            Poll::Pending => {}
-            Poll::Ready(None) => self.end(exchange, Ending::Complete, None, None),
-            Poll::Ready(Some(Err(_))) => self.end(exchange, Ending::BodyError, None, None),
+        let (ending, trailers) = match polled {
+            Poll::Pending => return,
+            Poll::Ready(None) => (Ending::Complete, None),
+            Poll::Ready(Some(Err(_))) => (Ending::BodyError, None),
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(data) = frame.data_ref() {
                     self.bytes = self.bytes.saturating_add(data.remaining() as u64);
                     if takes_data {
                         return;
                     }
-                    if body.is_end_stream() {
-                        self.end(exchange, Ending::Complete, None, None);
-                    } else {
-                        self.settle();
+                    if !body.is_end_stream() {
+                        return self.settle();
                     }
+                    (Ending::Complete, None)
                 } else if let Some(trailers) = frame.trailers_ref() {
-                    self.end(exchange, Ending::Complete, Some(trailers), None);
+                    (Ending::Complete, Some(trailers))
+                } else {
+                    return;
                 }
             }
-        }
+        };
+        self.end(exchange, ending, trailers, None);
     }
 
     /// Notes when nothing more is owed. Not the end yet: trailers may follow.
@@ -328,6 +345,13 @@ impl Course {
             .with_head_at(self.head_at);
         exchange.end(&end);
     }
+}
+
+/// Whether a body follows a head of this status: RFC 9110 §6.4.1.
+fn has_body(status: StatusCode) -> bool {
+    status >= StatusCode::OK
+        && status != StatusCode::NO_CONTENT
+        && status != StatusCode::NOT_MODIFIED
 }
 
 /// How many bytes `Content-Length` promises, past which a server drops a body unpolled.

@@ -47,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) omits_unmatched: bool,
     /// Whether any label tells what went wrong, so that requests have to be classified.
     pub(crate) classifies: bool,
+    /// Whether anything but the route is looked for in a request.
+    pub(crate) looks_at_requests: bool,
     /// Whether anything but a stream is looked for in the head of a response.
     pub(crate) reads_heads: bool,
     pub(crate) grpc_names: GrpcNames,
@@ -369,6 +371,15 @@ impl Config {
             StatusLabel::Code => status.map_or(0, |status| status.as_u16()),
             StatusLabel::Class => status.map_or(0, |status| status.as_u16() / 100),
             StatusLabel::Outcome => outcome_id(class),
+        }
+    }
+
+    /// The same of a whole response with this status, where no requests are classified.
+    #[inline]
+    pub(crate) fn status_id_of_whole(&self, status: StatusCode) -> u16 {
+        match self.status {
+            StatusLabel::Class => status.as_u16() / 100,
+            _ => status.as_u16(),
         }
     }
 

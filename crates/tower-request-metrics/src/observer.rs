@@ -8,7 +8,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use http::{Extensions, HeaderMap, Method, StatusCode, header::CONTENT_TYPE};
+use http::{Extensions, HeaderMap, Method, StatusCode, Uri, header::CONTENT_TYPE};
 use tower_observe::{Observe, RequestHead, Spec, grpc::Code};
 
 use crate::{
@@ -260,6 +260,24 @@ impl Shared {
         })
     }
 
+    /// The row of an HTTP request.
+    #[inline]
+    fn row<'a>(
+        &self,
+        cache: &'a Cache,
+        uri: &Uri,
+        extensions: &Extensions,
+        now: Age,
+    ) -> &'a Arc<Row> {
+        if let Some(row) = Self::row_matched(cache, extensions, now) {
+            row
+        } else if let Some(routes) = &self.config.routes {
+            Self::row_of_table(cache, routes, uri.path(), now)
+        } else {
+            cache.other()
+        }
+    }
+
     /// What is known of every request of this method.
     #[inline]
     fn key(&self, method: &Method) -> Key {
@@ -278,34 +296,41 @@ impl Observe for RequestMetrics {
         // All of it before anybody else sees the head, who may keep it for all that the compiler knows: what is
         // behind it would have to be asked for once more.
         let (method, version) = (request.method(), request.version());
+        let (uri, extensions) = (request.uri(), request.extensions());
         let (is_head, key) = (*method == Method::HEAD, self.shared.key(method));
         let key = key.with(Field::Version, version_id(version));
-        if config.skip.as_ref().is_some_and(|skip| skip(request)) {
-            return Recording::none();
-        }
-        match self.shared.first() {
-            Some(cache) => self.start_in(cache, key, is_head, request),
+        let cache = self.shared.first().filter(|_| !config.looks_at_requests);
+        let Some(cache) = cache else {
             // Not what it returns as it is: that would be written to memory, and moved from there, for all
             // other requests as well.
-            None => match self.start_later(key, is_head, request) {
+            return match self.start_otherwise(key, is_head, request) {
                 Some(recording) => recording,
                 None => Recording::none(),
-            },
+            };
+        };
+        let now = Age::at(request.started());
+        let row = self.shared.row(cache, uri, extensions, now);
+        if row.is_skipped() {
+            return Recording::none();
         }
+        Recording::http(row, key, now, is_head)
     }
 }
 
 impl RequestMetrics {
-    #[inline]
-    fn start_in(
+    /// With another recorder than the first, or where more of a request is looked at than its route.
+    #[inline(never)]
+    fn start_otherwise(
         &self,
-        cache: &Cache,
         key: Key,
         is_head: bool,
         request: &mut RequestHead<'_>,
-    ) -> Recording {
+    ) -> Option<Recording> {
         let config = &*self.shared.config;
-        let (uri, extensions) = (request.uri(), request.extensions());
+        if config.skip.as_ref().is_some_and(|skip| skip(request)) {
+            return None;
+        }
+        let cache = self.shared.cache();
         let mut key = key;
         let now = Age::at(request.started());
         config.request_labels(request, &mut key, cache.other(), now);
@@ -315,38 +340,17 @@ impl RequestMetrics {
             Protocol::Auto => is_grpc(request.headers()),
         };
         if is_rpc {
-            return match self.start_rpc(request, cache, key, now) {
-                Some(recording) => recording,
-                None => Recording::none(),
-            };
+            return self.start_rpc(request, &cache, key, now);
         }
-        let row = if let Some(row) = Shared::row_matched(cache, extensions, now) {
-            row
-        } else if let Some(routes) = &config.routes {
-            Shared::row_of_table(cache, routes, uri.path(), now)
-        } else {
-            cache.other()
-        };
+        let row = self
+            .shared
+            .row(&cache, request.uri(), request.extensions(), now);
         if row.is_skipped() {
-            return Recording::none();
+            return None;
         }
-        Recording::http(row, key, now, is_head, request)
-    }
-
-    #[cold]
-    #[inline(never)]
-    #[expect(
-        clippy::unnecessary_wraps,
-        reason = "not to be returned as it is: see above"
-    )]
-    fn start_later(
-        &self,
-        key: Key,
-        is_head: bool,
-        request: &mut RequestHead<'_>,
-    ) -> Option<Recording> {
-        let cache = self.shared.later();
-        Some(self.start_in(&cache, key, is_head, request))
+        let mut recording = Recording::http(row, key, now, is_head);
+        recording.look_at_request(row.config(), request);
+        Some(recording)
     }
 
     #[inline(never)]

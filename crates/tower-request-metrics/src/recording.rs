@@ -17,7 +17,7 @@ use crate::{
     request_body::Counter,
     route,
     row::{Row, Start},
-    slot::{At, Raised},
+    slot::Raised,
 };
 
 /// One request being recorded. Made by [`RequestMetrics`](crate::RequestMetrics).
@@ -35,6 +35,9 @@ pub struct Recording {
     call: Call,
     /// Whether only the head of the response is sent.
     is_head: bool,
+    /// Whether only the usual is recorded, once the response is there in full: if not, its head is to be looked at,
+    /// and so is everything when it ends.
+    is_usual: bool,
     /// What the head alone said of the class.
     class: Option<Class>,
     code: Option<Code>,
@@ -72,39 +75,39 @@ impl Recording {
             rare: None,
             call: Call::Http(UNDECLARED),
             is_head: false,
+            is_usual: false,
             class: None,
             code: None,
         }
     }
 
     #[inline]
-    pub(crate) fn http(
-        row: &Arc<Row>,
-        key: Key,
-        now: Age,
-        is_head: bool,
-        request: &mut RequestHead<'_>,
-    ) -> Self {
-        let config = row.config();
-        let declared = if config.has(Instrument::RequestSize) {
-            content_length(request)
-        } else {
-            UNDECLARED
-        };
+    pub(crate) fn http(row: &Arc<Row>, key: Key, now: Age, is_head: bool) -> Self {
         let (start, active) = row.start(key, now);
         Self {
+            is_usual: row.is_usual() && matches!(active, Raised::ByFirst),
             row: Some(Arc::clone(row)),
             key,
             started: now,
             start,
             active,
-            rare: config
-                .counts_bodies
-                .then(|| Box::new(Rare::counting(false, request))),
-            call: Call::Http(declared),
+            rare: None,
+            call: Call::Http(UNDECLARED),
             is_head,
             class: None,
             code: None,
+        }
+    }
+
+    /// What few configurations need of a request.
+    pub(crate) fn look_at_request(&mut self, config: &Config, request: &mut RequestHead<'_>) {
+        if config.has(Instrument::RequestSize) {
+            self.call = Call::Http(content_length(request));
+            self.is_usual = false;
+        }
+        if config.counts_bodies {
+            self.rare = Some(Box::new(Rare::counting(false, request)));
+            self.is_usual = false;
         }
     }
 
@@ -190,11 +193,11 @@ impl Exchange for Recording {
 
     #[inline]
     fn head(&mut self, response: &mut ResponseHead<'_>) {
-        let Some(row) = self.row.take() else { return };
-        self.row = Some(match self.call {
-            Call::Http(_) => self.http_head(row, response),
-            Call::Rpc(_) => self.rpc_head(row, response),
-        });
+        // What is there in full is no stream.
+        let is_whole = response.body_length().is_some_and(|bytes| bytes > 0);
+        if !(self.is_usual && is_whole) {
+            self.look_at_head(response);
+        }
     }
 
     #[inline]
@@ -232,6 +235,16 @@ impl Exchange for Recording {
 }
 
 impl Recording {
+    #[inline(never)]
+    fn look_at_head(&mut self, response: &mut ResponseHead<'_>) {
+        let Some(row) = self.row.take() else { return };
+        self.is_usual = false;
+        self.row = Some(match self.call {
+            Call::Http(_) => self.http_head(row, response),
+            Call::Rpc(_) => self.rpc_head(row, response),
+        });
+    }
+
     #[inline]
     fn http_head(&mut self, mut row: Arc<Row>, response: &mut ResponseHead<'_>) -> Arc<Row> {
         if row.is_other() {
@@ -276,63 +289,74 @@ impl Recording {
     }
 
     #[inline]
-    fn http_end(&self, row: &Arc<Row>, end: &End<'_>, declared: u64) {
+    fn http_end(&self, row: &Row, end: &End<'_>, declared: u64) {
+        let (true, Ending::Complete, Some(status)) = (self.is_usual, end.ending(), end.status())
+        else {
+            return self.http_end_otherwise(row, end, declared);
+        };
+        let started = row.started(self.start);
+        row.lower_active(started, self.key);
+        let status = row.config().status_id_of_whole(status);
+        let now = Age::at(end.ended()).max(self.started);
+        row.end(started, self.key.with(Field::Status, status))
+            .ended(now, now.seconds_since(self.started), size(end.bytes()));
+    }
+
+    /// Of what few requests are or few configurations want.
+    #[inline(never)]
+    fn http_end_otherwise(&self, row: &Row, end: &End<'_>, declared: u64) {
         let config = row.config();
         let now = Age::at(end.ended()).max(self.started);
         let rare = self.rare.as_deref();
         let active_row = rare
-            .and_then(|rare| rare.active_row.as_ref())
+            .and_then(|rare| rare.active_row.as_deref())
             .unwrap_or(row);
         let started = active_row.started(self.start);
         match &self.active {
             Raised::ByFirst => active_row.lower_active(started, self.key),
             Raised::By(handles) => handles.lower(Instrument::Active),
         }
-        let mut key = self.key;
-        if config.classifies {
-            let class = config.classify.classify(self.class, end);
-            key.set(Field::Status, config.status_id(end, class));
-            key.set(Field::ErrorType, Config::error_id(end, class, None));
+        let class = if config.classifies {
+            config.classify.classify(self.class, end)
         } else {
-            key.set(Field::Status, config.status_id(end, Class::Success));
+            Class::Success
+        };
+        let mut key = self.key.with(Field::Status, config.status_id(end, class));
+        if config.classifies {
+            key.set(Field::ErrorType, Config::error_id(end, class, None));
         }
         // Not where the route became known late: the request started on another row.
         let at = row.end(started.filter(|_| rare.is_none()), key);
         let seconds = now.seconds_since(self.started);
         let upgraded = end.ending() == Ending::Upgraded;
-        let is_usual = rare.is_none() && !upgraded && end.status().is_some();
-        if is_usual {
-            at.ended(now, seconds, size(end.bytes()));
-        } else {
-            self.unusual_end(row, at, key, now, end);
-        }
-        let declared = Some(declared).filter(|bytes| *bytes != UNDECLARED);
-        let counted = self.counter().and_then(|counter| counter.bytes());
-        if let Some(bytes) = counted.or(declared) {
-            at.record(Instrument::RequestSize, now, size(bytes));
-        }
-    }
-
-    #[cold]
-    fn unusual_end(&self, row: &Row, at: At<'_>, key: Key, now: Age, end: &End<'_>) {
-        let config = row.config();
-        let rare = self.rare.as_deref();
-        let seconds = now.seconds_since(self.started);
-        let upgraded = end.ending() == Ending::Upgraded;
-        at.add(Instrument::Requests, now, 1);
         if let Some(stream) = rare.and_then(|rare| rare.stream.as_ref()) {
+            at.add(Instrument::Requests, now, 1);
             match stream {
                 Raised::ByFirst => row.lower(Instrument::ActiveStreams, self.key),
                 Raised::By(handles) => handles.lower(Instrument::ActiveStreams),
             }
             row.record(Instrument::StreamDuration, key, now, seconds);
-        } else if !(upgraded && config.splits_streams) {
+            if end.status().is_some() && !upgraded {
+                at.record(Instrument::ResponseSize, now, size(end.bytes()));
+            }
+        } else if upgraded {
+            at.add(Instrument::Requests, now, 1);
+            if !config.splits_streams {
+                at.record(Instrument::Duration, now, seconds);
+            }
+        } else if end.status().is_some() {
+            at.ended(now, seconds, size(end.bytes()));
+        } else {
+            at.add(Instrument::Requests, now, 1);
             at.record(Instrument::Duration, now, seconds);
         }
         if upgraded {
             row.add(Instrument::Upgrades, key, now, 1);
-        } else if end.status().is_some() {
-            at.record(Instrument::ResponseSize, now, size(end.bytes()));
+        }
+        let declared = Some(declared).filter(|bytes| *bytes != UNDECLARED);
+        let counted = self.counter().and_then(|counter| counter.bytes());
+        if let Some(bytes) = counted.or(declared) {
+            at.record(Instrument::RequestSize, now, size(bytes));
         }
     }
 

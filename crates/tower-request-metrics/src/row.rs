@@ -25,6 +25,7 @@ pub(crate) struct Row {
     config: Arc<Config>,
     name: SharedString,
     skipped: bool,
+    is_usual: bool,
     /// Where requests start, by method: what they start with, and behind it what they end with.
     starts: [Place<Slot>; STARTS],
     recorder: RecorderId,
@@ -54,6 +55,7 @@ impl Row {
                 .skipped_routes
                 .iter()
                 .any(|skipped| **skipped == *name),
+            is_usual: !(config.reads_heads || config.classifies),
             rpc_type: config.rpc_methods.get(&*name).copied(),
             name,
             recorder,
@@ -70,6 +72,7 @@ impl Row {
     pub(crate) fn other(recorder: RecorderId, config: &Arc<Config>, named: Rows) -> Self {
         Self {
             named: Some(named),
+            is_usual: false,
             ..Self::new(SharedString::const_str(OTHER), recorder, config)
         }
     }
@@ -129,6 +132,12 @@ impl Row {
 
     pub(crate) const fn is_skipped(&self) -> bool {
         self.skipped
+    }
+
+    /// Whether its requests are recorded with what is known of them without a look at their heads. Those without a
+    /// route may turn out to have one.
+    pub(crate) const fn is_usual(&self) -> bool {
+        self.is_usual
     }
 
     pub(crate) const fn rpc_type(&self) -> Option<&'static str> {

@@ -89,12 +89,21 @@ impl RequestMetricsBuilder {
         let times_heads = series
             .get(Instrument::TimeToHeaders.index())
             .is_some_and(Option::is_some);
+        let sizes_requests = series
+            .get(Instrument::RequestSize.index())
+            .is_some_and(Option::is_some);
+        let looks_at_requests = sizes_requests
+            || self.counts_bodies
+            || self.skip.is_some()
+            || !self.labels.is_empty()
+            || self.protocol != Protocol::Http;
         let max_idle = self.max_idle.map_or(Age::FOREVER, Age::of);
         Config {
             protocol: self.protocol,
             series,
             masks,
             classifies,
+            looks_at_requests,
             reads_heads: classifies || times_heads || !self.labels.is_empty(),
             methods,
             labels: labels.collect(),
