@@ -218,6 +218,9 @@ fn what_is_skipped_leaves_no_series() {
     assert_eq!(scene.lines(), Vec::<String>::new());
     finish(&mut service, request("/metrics").body(()).unwrap());
     assert_eq!(scene.sum("api_requests_total"), 1.0);
+    // Also once there are series.
+    finish(&mut service, request("/health").body(()).unwrap());
+    assert_eq!(scene.sum("api_requests_total"), 1.0);
 }
 
 #[test]

@@ -151,7 +151,8 @@ where
     while let Poll::Ready(Some(Ok(_))) = poll_frame(&mut body) {}
 }
 
-type Future = Pin<Box<dyn std::future::Future<Output = Result<Response<ScriptBody>, ScriptError>>>>;
+pub type Future =
+    Pin<Box<dyn std::future::Future<Output = Result<Response<ScriptBody>, ScriptError>>>>;
 
 /// Does what the path says.
 pub fn behave(request: Request<()>) -> Future {
@@ -175,6 +176,18 @@ pub fn behave(request: Request<()>) -> Future {
         other => panic!("no such behaviour: {other}"),
     }
     Box::pin(std::future::ready(Ok(response)))
+}
+
+/// The same, with a body that says how long it is, and is longer than what comes of it if it breaks off.
+pub fn behave_declared(request: Request<()>) -> Future {
+    let bytes = match request.uri().path() {
+        "/empty" => 0,
+        "/chunks" => 40,
+        path if path.starts_with("/body/") || path == "/panic/body" => 6,
+        _ => 5,
+    };
+    let response = behave(request);
+    Box::pin(async move { Ok(response.await?.map(|body| body.sized(bytes))) })
 }
 
 impl Scene {

@@ -1,12 +1,16 @@
 //! Each ending is counted once, with its status, and the gauge comes down.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use http::{Method, Request};
 use proptest::prelude::*;
 use test_support::drive::{poll, ready};
-use tower::Service as _;
-use tower_request_metrics::Route;
+use tower::{Layer as _, Service as _, service_fn};
+use tower_request_metrics::{
+    ClientGone, Instrument, Names, RequestMetricsBuilder, Route, StatusLabel,
+};
 
-use crate::common::Scene;
+use crate::common::{Scene, behave_declared, finish};
 
 const WAYS: [(&str, &str); 10] = [
     ("/whole", "200"),
@@ -20,6 +24,44 @@ const WAYS: [(&str, &str); 10] = [
     ("/body/error", "500"),
     ("/upgrade", "101"),
 ];
+
+type Build = fn(RequestMetricsBuilder) -> RequestMetricsBuilder;
+
+/// What is looked at besides the route and the status, one thing at a time.
+const SETTINGS: [Build; 10] = [
+    |builder| builder,
+    |builder| builder.names(Names::OpenTelemetry),
+    |builder| builder.names(Names::AxumPrometheus),
+    |builder| builder.status(StatusLabel::Class),
+    |builder| builder.status(StatusLabel::Outcome),
+    |builder| builder.client_gone(ClientGone::ErrorType),
+    |builder| builder.enable(Instrument::TimeToHeaders),
+    |builder| builder.enable(Instrument::RequestSize),
+    |builder| builder.skip_routes(["/404"]),
+    |builder| builder.skip(|request| request.uri().path() == "/whole"),
+];
+
+/// Most responses are of known length and end whole: the way through the layer that they take records what the
+/// way of all others does.
+#[test]
+fn a_length_that_is_declared_changes_nothing_that_is_recorded() {
+    const MORE: [&str; 5] = ["/503", "/204", "/304", "/empty", "/chunks"];
+    for (setting, build) in SETTINGS.into_iter().enumerate() {
+        let (one, other) = (Scene::with(build), Scene::with(build));
+        let mut declared = other.layer.layer(service_fn(behave_declared));
+        for path in WAYS.map(|(path, _)| path).into_iter().chain(MORE) {
+            // Twice, as the first request makes the series.
+            for method in [Method::GET, Method::GET, Method::POST, Method::HEAD] {
+                one.run(method.clone(), path);
+                let request = Request::builder().method(method).uri(path);
+                let request = request.extension(Route::new(path)).body(()).unwrap();
+                let _panicked = catch_unwind(AssertUnwindSafe(|| finish(&mut declared, request)));
+            }
+            assert_eq!(one.lines(), other.lines(), "{path} by setting {setting}");
+        }
+        assert!(!one.lines().is_empty());
+    }
+}
 
 #[test]
 fn every_ending_is_counted_once_with_its_status_and_nothing_stays_active() {

@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -18,10 +19,10 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use metrics_util::MetricKindMask;
 use test_support::drive::{poll_frame, ready};
 use tower::{Layer as _, Service as _, service_fn};
-use tower_observe::ManualClock;
-use tower_request_metrics::{Instrument, RequestMetrics, RequestMetricsLayer, Route};
+use tower_observe::{ManualClock, ResponseFuture};
+use tower_request_metrics::{Instrument, Recording, RequestMetrics, RequestMetricsLayer, Route};
 
-use crate::common::{Scene, behave, finish, lines, recorder};
+use crate::common::{Future, Scene, behave, behave_declared, finish, lines, recorder};
 
 fn request() -> Request<()> {
     Request::builder().uri("/whole").body(()).unwrap()
@@ -419,8 +420,17 @@ fn a_series_that_others_are_registered_again_beside_is_not_used_by_that() {
 
 #[test]
 fn a_gauge_that_is_forgotten_while_it_is_up_never_falls_below_zero() {
+    gauges_stay_above_zero(drop);
+    gauges_stay_above_zero(|mut future| {
+        let mut body = ready(&mut future).unwrap().into_body();
+        while let Poll::Ready(Some(_)) = poll_frame(&mut body) {}
+    });
+}
+
+/// Of requests that end so after their series were forgotten.
+fn gauges_stay_above_zero(end: impl Fn(ResponseFuture<Future, Recording>)) {
     let (recorder, clock, layer) = forgetful();
-    let mut service = layer.layer(service_fn(behave));
+    let mut service = layer.layer(service_fn(behave_declared));
     let mut held = Vec::new();
     for _ in 0..5 {
         let mut route = request();
@@ -432,7 +442,7 @@ fn a_gauge_that_is_forgotten_while_it_is_up_never_falls_below_zero() {
         assert!(recorder.gauges().iter().all(|gauge| *gauge >= 0.0));
     }
     while let Some(future) = held.pop() {
-        drop(future);
+        end(future);
         assert!(recorder.gauges().iter().all(|gauge| *gauge >= 0.0));
     }
     assert!(recorder.gauges().iter().all(|gauge| *gauge == 0.0));
