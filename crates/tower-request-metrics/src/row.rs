@@ -55,7 +55,7 @@ impl Row {
                 .skipped_routes
                 .iter()
                 .any(|skipped| **skipped == *name),
-            is_usual: !(config.reads_heads || config.classifies),
+            is_usual: !config.reads_heads,
             rpc_type: config.rpc_methods.get(&*name).copied(),
             name,
             recorder,

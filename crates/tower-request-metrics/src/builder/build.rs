@@ -86,13 +86,12 @@ impl RequestMetricsBuilder {
             }
         }
         let classifies = has_errors || self.status == StatusLabel::Outcome;
-        let times_heads = series
-            .get(Instrument::TimeToHeaders.index())
-            .is_some_and(Option::is_some);
-        let sizes_requests = series
-            .get(Instrument::RequestSize.index())
-            .is_some_and(Option::is_some);
-        let looks_at_requests = sizes_requests
+        let has = |instrument: Instrument| {
+            let series = series.get(instrument.index());
+            series.is_some_and(Option::is_some)
+        };
+        let reads_heads = classifies || has(Instrument::TimeToHeaders) || !self.labels.is_empty();
+        let looks_at_requests = has(Instrument::RequestSize)
             || self.counts_bodies
             || self.skip.is_some()
             || !self.labels.is_empty()
@@ -104,7 +103,7 @@ impl RequestMetricsBuilder {
             masks,
             classifies,
             looks_at_requests,
-            reads_heads: classifies || times_heads || !self.labels.is_empty(),
+            reads_heads,
             methods,
             labels: labels.collect(),
             status: self.status,
