@@ -52,11 +52,6 @@ impl Histogram {
     }
 
     /// Records so many observations of one value, if their sum is finite.
-    #[expect(
-        clippy::inline_always,
-        reason = "of one it is less work, where that is known"
-    )]
-    #[inline(always)]
     pub(crate) fn record(&self, value: f64, count: u64) -> bool {
         let value = value * self.scale;
         #[expect(clippy::cast_precision_loss, reason = "the sum is a float anyway")]
@@ -66,13 +61,22 @@ impl Histogram {
         }
         let bucket = self.bounds.bucket(value);
         self.stripes.record(bucket, count, sum);
-        if self.native.is_some() || self.exemplars.is_some() {
-            self.record_more(bucket, value, count);
-        }
+        self.record_more(bucket, value, count);
         true
     }
 
-    #[inline(never)]
+    /// Records one observation, if that takes no more than it does of most: this thread has a stripe of its own, and
+    /// nothing but fixed buckets are kept.
+    #[inline]
+    pub(crate) fn record_at_once(&self, value: f64) -> bool {
+        let value = value * self.scale;
+        let is_usual = self.native.is_none() && self.exemplars.is_none() && value.is_finite();
+        is_usual
+            && self
+                .stripes
+                .record_at_once(self.bounds.bucket(value), value)
+    }
+
     fn record_more(&self, bucket: usize, value: f64, count: u64) {
         if let Some(native) = &self.native {
             let mut native = native.lock().unwrap_or_else(PoisonError::into_inner);

@@ -27,6 +27,12 @@ impl Owner {
         owner == this || (owner == FREE || this == thread::NEW) && self.asks()
     }
 
+    /// The same, without asking for it.
+    #[inline]
+    pub(super) fn is_known_to_be_this_thread(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == thread::known()
+    }
+
     #[cold]
     fn asks(&self) -> bool {
         let Some(this) = thread::number() else {

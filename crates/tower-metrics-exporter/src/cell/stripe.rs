@@ -106,7 +106,6 @@ impl Stripes {
     }
 
     /// Counts `count` observations in one bucket, whose sum is `sum`.
-    #[inline]
     pub(super) fn record(&self, bucket: usize, count: u64, sum: f64) {
         match self.own() {
             Some(own) => own.record(bucket, count, sum),
@@ -114,8 +113,17 @@ impl Stripes {
         }
     }
 
-    /// The stripe of this thread alone, if it has one by now.
+    /// Counts one observation, if this thread is the first.
     #[inline]
+    pub(super) fn record_at_once(&self, bucket: usize, value: f64) -> bool {
+        let is_first = self.owner.is_known_to_be_this_thread();
+        if is_first {
+            self.first.record(bucket, 1, value);
+        }
+        is_first
+    }
+
+    /// The stripe of this thread alone, if it has one by now.
     fn own(&self) -> Option<&Stripe> {
         if self.owner.is_this_thread() {
             return Some(&self.first);
@@ -124,7 +132,6 @@ impl Stripes {
         self.others.get()?.own.get(at)?.get()
     }
 
-    #[inline(never)]
     fn record_elsewhere(&self, bucket: usize, count: u64, sum: f64) {
         let new = || Stripe::new(self.buckets);
         if !self.is_spread.load(Ordering::Relaxed) {

@@ -1,5 +1,6 @@
 //! The exposition formats, and what they are given to write.
 
+mod bounds;
 mod labels;
 mod number;
 mod protobuf;
@@ -7,12 +8,12 @@ mod text;
 
 use std::fmt;
 
+pub(crate) use bounds::Bounds;
 use http::HeaderValue;
 pub(crate) use labels::{LabelError, Labels, MAX_LABEL_VALUE, valid_name};
 pub(crate) use number::Number;
 #[cfg(feature = "statsd")]
 pub(crate) use number::push_float;
-use number::push_le;
 pub(crate) use protobuf::Protobuf;
 #[cfg(any(feature = "otlp", feature = "remote-write"))]
 pub(crate) use protobuf::Writer;
@@ -112,75 +113,6 @@ pub(crate) struct Exemplar {
     pub(crate) labels: Labels,
     pub(crate) value: f64,
     pub(crate) at: UnixMillis,
-}
-
-/// The upper bounds of a family's buckets.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Bounds {
-    /// Ascending and finite.
-    values: Box<[f64]>,
-    /// The same if they are few, filled up with what no value is above.
-    few: Box<[f64]>,
-    /// Each as the value of `le`, and `+Inf`, and what comes between that and the sample's value.
-    texts: Box<[Box<str>]>,
-}
-
-/// So many bounds are all compared with a value, which takes less than to look for the right one.
-const FEW: usize = 32;
-
-impl Bounds {
-    pub(crate) fn new(values: impl Into<Box<[f64]>>) -> Self {
-        let values = values.into();
-        let texts = values.iter().chain([&f64::INFINITY]).map(|value| {
-            let mut text = Vec::new();
-            push_le(&mut text, *value);
-            text.extend_from_slice(b"\"} ");
-            String::from_utf8_lossy(&text).into()
-        });
-        let mut few = Vec::new();
-        if values.len() <= FEW {
-            few.extend_from_slice(&values);
-            // As many as are compared at once, so that none is left for comparisons one by one.
-            few.resize(values.len().next_multiple_of(4), f64::INFINITY);
-        }
-        Self {
-            texts: texts.collect(),
-            few: few.into(),
-            values,
-        }
-    }
-
-    /// The number of the first bucket whose bound is not below the value, which is finite.
-    #[inline]
-    pub(crate) fn bucket(&self, value: f64) -> usize {
-        if self.few.is_empty() {
-            return self.values.partition_point(|bound| *bound < value);
-        }
-        // Without a branch that depends on the value.
-        let below = |bound: &f64| usize::from(*bound < value);
-        self.few.iter().map(below).sum()
-    }
-
-    /// Without `+Inf`.
-    pub(crate) fn values(&self) -> &[f64] {
-        &self.values
-    }
-
-    /// Each as the end of a bucket's labels, from the value of `le` on, `"} ` included; `+Inf` at the end.
-    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
-        self.texts.iter().map(|text| &**text)
-    }
-
-    /// Each as the value of `le`; `+Inf` at the end.
-    #[cfg(any(feature = "remote-write", feature = "statsd"))]
-    pub(crate) fn le(&self) -> impl Iterator<Item = &str> {
-        self.texts().map(|text| text.trim_end_matches("\"} "))
-    }
-
-    /// How many buckets there are, that of `+Inf` included.
-    pub(crate) fn buckets(&self) -> usize {
-        self.texts.len()
-    }
 }
 
 /// A histogram at one moment.

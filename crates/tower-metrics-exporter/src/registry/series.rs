@@ -65,11 +65,9 @@ impl Series {
         }
     }
 
-    #[expect(
-        clippy::inline_always,
-        reason = "of one it is less work, where that is known"
-    )]
-    #[inline(always)]
+    /// So many observations of one value.
+    // By itself, and at the end of those that call it: these then have nothing to keep meanwhile.
+    #[inline(never)]
     fn observe(&self, value: f64, count: u64) {
         if let Value::Histogram(histogram) = &self.value {
             if histogram.record(value, count) {
@@ -113,7 +111,8 @@ impl CounterFn for Series {
 }
 
 impl GaugeFn for Series {
-    #[inline]
+    // Once, whether it goes up or down: a request does both.
+    #[inline(never)]
     fn increment(&self, value: f64) {
         if let Value::Gauge(gauge) = &self.value {
             gauge.add(value);
@@ -138,10 +137,12 @@ impl GaugeFn for Series {
 impl HistogramFn for Series {
     #[inline]
     fn record(&self, value: f64) {
-        self.observe(value, 1);
+        match &self.value {
+            Value::Histogram(histogram) if histogram.record_at_once(value) => self.touch(),
+            _ => self.observe(value, 1),
+        }
     }
 
-    #[inline]
     fn record_many(&self, value: f64, count: usize) {
         self.observe(value, count as u64);
     }

@@ -3,7 +3,7 @@ use std::{thread, time::Duration};
 use tower_metrics_exporter::{Exporter, Filter, Format, Matcher, Source as _};
 use tower_observe::Clock;
 
-use crate::common::{build, held_counter, held_histogram};
+use crate::common::{build, held_counter, held_gauge, held_histogram};
 
 /// More than any test takes.
 const LONG: Duration = Duration::from_secs(60);
@@ -37,6 +37,27 @@ fn a_removed_series_comes_back_with_its_full_value() {
     assert!(exporter.remove("conn_bytes", &labels));
     held_counter(&exporter, "conn_bytes", "a").increment(1);
     assert_eq!(exporter.value("conn_bytes", &labels), Some(7.0));
+}
+
+#[test]
+fn a_removed_histogram_and_a_gauge_come_back_with_what_is_recorded_next() {
+    let exporter = build(Exporter::builder().buckets(Matcher::Any, [1.0]));
+    let (size, level) = (
+        held_histogram(&exporter, "h", "a"),
+        held_gauge(&exporter, "g", "a"),
+    );
+    let labels = [("v", "a")];
+    for so_far in 1..4 {
+        size.record(0.5);
+        level.increment(1.0);
+        let page = exporter.render();
+        let line = format!("h_count{{v=\"a\"}} {so_far}\n");
+        assert!(page.contains(&line), "{line} in {page}");
+        assert_eq!(exporter.value("g", &labels), Some(f64::from(so_far)));
+        assert!(exporter.remove("h", &labels) && exporter.remove("g", &labels));
+        assert!(!exporter.render().contains("h_count"));
+        assert_eq!(exporter.value("g", &labels), None);
+    }
 }
 
 #[test]
