@@ -53,46 +53,55 @@ impl<'a> RequestHead<'a> {
     /// A view of `request`, whose exchange began at `started`.
     ///
     /// The layer makes these; a test of an observer may, too.
+    #[inline]
     pub fn new<B>(request: &'a mut Request<B>, started: Moment) -> Self {
         Self { request, started }
     }
 
     /// When the service was called with this request.
+    #[inline]
     pub const fn started(&self) -> Moment {
         self.started
     }
 
     /// The request's method.
+    #[inline]
     pub fn method(&self) -> &Method {
         self.request.method()
     }
 
     /// The request's target. Chosen by the client: never a label.
+    #[inline]
     pub fn uri(&self) -> &Uri {
         self.request.uri()
     }
 
     /// The protocol version.
+    #[inline]
     pub fn version(&self) -> Version {
         self.request.version()
     }
 
     /// The request's headers.
+    #[inline]
     pub fn headers(&self) -> &HeaderMap {
         self.request.headers()
     }
 
     /// The request's headers, to be changed before the inner service sees them.
+    #[inline]
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
         self.request.headers_mut()
     }
 
     /// The request's extensions.
+    #[inline]
     pub fn extensions(&self) -> &Extensions {
         self.request.extensions()
     }
 
     /// The request's extensions, to be changed before the inner service sees them.
+    #[inline]
     pub fn extensions_mut(&mut self) -> &mut Extensions {
         self.request.extensions_mut()
     }

@@ -104,6 +104,7 @@ where
 {
     type Exchange = X;
 
+    #[inline]
     fn start(&self, request: &mut RequestHead<'_>) -> X {
         self(request)
     }
@@ -133,6 +134,7 @@ impl Exchange for () {
 impl<O: Observe> Observe for Arc<O> {
     type Exchange = O::Exchange;
 
+    #[inline]
     fn start(&self, request: &mut RequestHead<'_>) -> O::Exchange {
         O::start(self, request)
     }
@@ -141,6 +143,7 @@ impl<O: Observe> Observe for Arc<O> {
 impl<O: Observe> Observe for Option<O> {
     type Exchange = Option<O::Exchange>;
 
+    #[inline]
     fn start(&self, request: &mut RequestHead<'_>) -> Self::Exchange {
         self.as_ref().map(|observer| observer.start(request))
     }
@@ -184,6 +187,7 @@ macro_rules! tuple {
         impl<$($name: Observe),+> Observe for ($($name,)+) {
             type Exchange = ($($name::Exchange,)+);
 
+            #[inline]
             fn start(&self, request: &mut RequestHead<'_>) -> Self::Exchange {
                 ($(self.$at.start(request),)+)
             }

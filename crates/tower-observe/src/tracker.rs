@@ -59,7 +59,11 @@ enum RequestKind {
 
 impl<X: Exchange> Tracker<X> {
     /// Follows an exchange that begins now.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "where the type of the request is known, its head need not be asked by way of a table"
+    )]
+    #[inline(always)]
     pub(crate) fn start<O, B>(observer: &O, request: &mut Request<B>, clock: &Clock) -> Self
     where
         O: Observe<Exchange = X>,
@@ -239,16 +243,24 @@ impl<X: Exchange> Tracker<X> {
 }
 
 impl<X: Exchange> Drop for Tracker<X> {
+    #[inline]
     fn drop(&mut self) {
-        // One that has ended, and whose observer panicked at that, is still there.
-        if let Some(live) = self.live.as_mut().filter(|live| !live.course.ended) {
-            let (ending, at) = live.course.ending_at_drop();
-            live.end(ending, None, at);
+        if let Some(live) = &mut self.live {
+            live.dropped();
         }
     }
 }
 
 impl<X: Exchange> Live<X> {
+    #[cold]
+    fn dropped(&mut self) {
+        // One that has ended, and whose observer panicked at that, is still there.
+        if !self.course.ended {
+            let (ending, at) = self.course.ending_at_drop();
+            self.end(ending, None, at);
+        }
+    }
+
     fn end(&mut self, ending: Ending, trailers: Option<&HeaderMap>, at: Option<Moment>) {
         let Self { exchange, course } = self;
         if X::SCOPES {
@@ -326,7 +338,9 @@ impl Course {
         }
     }
 
-    // In place: what is followed is large, and moving it costs more than the flag.
+    // In place: what is followed is large, and moving it costs more than the flag. Once, with the observer's end in it,
+    // wherever it is called.
+    #[inline(never)]
     fn end<X: Exchange>(
         &mut self,
         exchange: &X,

@@ -152,6 +152,7 @@ mod route;
 mod route_tag;
 mod row;
 mod slot;
+mod tree;
 
 pub use self::{
     builder::{ClientGone, Protocol, RequestMetricsBuilder, StatusLabel},

@@ -1,3 +1,8 @@
+#![expect(
+    clippy::inline_always,
+    reason = "of what every request takes, parts that are called pass by memory what else stays in registers"
+)]
+
 use std::{
     fmt,
     ops::Deref,
@@ -247,21 +252,36 @@ impl Shared {
         path: &str,
         now: Age,
     ) -> &'a Arc<Row> {
-        let Some((number, template)) = routes.matched(path) else {
+        let Some(number) = routes.matched(path) else {
             return cache.other();
         };
-        cache.of_table(number).unwrap_or_else(|| {
-            let row = cache.other().named(template, now);
-            // Not if it is over budget: every request that is will be counted.
-            if !row.is_other() {
-                cache.keep(number, row);
-            }
-            row
-        })
+        match cache.of_table(number) {
+            Some(row) => row,
+            None => Self::row_not_kept(cache, routes, number, now),
+        }
+    }
+
+    /// The row of the table's template of this number, which is not kept yet.
+    #[cold]
+    fn row_not_kept<'a>(
+        cache: &'a Cache,
+        routes: &RouteTable,
+        number: usize,
+        now: Age,
+    ) -> &'a Arc<Row> {
+        let Some(template) = routes.numbered(number) else {
+            return cache.other();
+        };
+        let row = cache.other().named(template, now);
+        // Not if it is over budget: every request that is will be counted.
+        if !row.is_other() {
+            cache.keep(number, row);
+        }
+        row
     }
 
     /// The row of an HTTP request.
-    #[inline]
+    #[inline(always)]
     fn row<'a>(
         &self,
         cache: &'a Cache,
@@ -279,7 +299,7 @@ impl Shared {
     }
 
     /// What is known of every request of this method.
-    #[inline]
+    #[inline(always)]
     fn key(&self, method: &Method) -> Key {
         Key::default()
             .with(Field::Method, self.config.methods.id(method))
@@ -290,7 +310,8 @@ impl Shared {
 impl Observe for RequestMetrics {
     type Exchange = Recording;
 
-    #[inline]
+    // Where the type of the request is known: there its head need not be asked by way of a table.
+    #[inline(always)]
     fn start(&self, request: &mut RequestHead<'_>) -> Recording {
         let config = &*self.shared.config;
         // All of it before anybody else sees the head, who may keep it for all that the compiler knows: what is

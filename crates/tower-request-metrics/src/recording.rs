@@ -1,3 +1,8 @@
+#![expect(
+    clippy::inline_always,
+    reason = "of what every request takes, parts that are called pass by memory what else stays in registers"
+)]
+
 use std::{fmt, sync::Arc};
 
 use bytes::Buf;
@@ -81,7 +86,7 @@ impl Recording {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn http(row: &Arc<Row>, key: Key, now: Age, is_head: bool) -> Self {
         let (start, active) = row.start(key, now);
         Self {
@@ -224,7 +229,7 @@ impl Exchange for Recording {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn end(&self, end: &End<'_>) {
         let Some(row) = &self.row else { return };
         match &self.call {
@@ -288,18 +293,18 @@ impl Recording {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn http_end(&self, row: &Row, end: &End<'_>, declared: u64) {
         let (true, Ending::Complete, Some(status)) = (self.is_usual, end.ending(), end.status())
         else {
             return self.http_end_otherwise(row, end, declared);
         };
         let started = row.started(self.start);
-        row.lower_active(started, self.key);
         let status = row.config().status_id_of_whole(status);
         let now = Age::at(end.ended()).max(self.started);
         row.end(started, self.key.with(Field::Status, status))
             .ended(now, now.seconds_since(self.started), size(end.bytes()));
+        row.lower_active(started, self.key);
     }
 
     /// Of what few requests are or few configurations want.
@@ -384,7 +389,7 @@ impl Recording {
         row
     }
 
-    #[inline]
+    #[inline(never)]
     fn rpc_end(&self, row: &Arc<Row>, end: &End<'_>, sent: &Messages) {
         let config = row.config();
         let now = Age::at(end.ended()).max(self.started);

@@ -11,7 +11,7 @@ use http::Extensions;
 use matchit::Router;
 use metrics::SharedString;
 
-use crate::{BuildError, error::Kind};
+use crate::{BuildError, error::Kind, tree::Tree};
 
 /// The template of the route that a request matched, such as `/users/{id}`: an extension of the request
 /// or, set by whoever routes inside of the layer, of the response.
@@ -77,12 +77,13 @@ pub(crate) fn matched(extensions: &Extensions) -> Option<&str> {
 /// The syntax is matchit's, which is axum's: `{name}` is one segment, `{*name}` the rest.
 #[derive(Clone)]
 pub struct RouteTable {
-    router: Arc<Router<Template>>,
-    len: usize,
+    shared: Arc<Shared>,
 }
 
-/// A template of a table, and its number.
-struct Template(usize, SharedString);
+struct Shared {
+    tree: Tree,
+    templates: Vec<SharedString>,
+}
 
 impl RouteTable {
     /// A table of these templates.
@@ -93,36 +94,44 @@ impl RouteTable {
     pub fn new<T: Into<Cow<'static, str>>>(
         templates: impl IntoIterator<Item = T>,
     ) -> Result<Self, BuildError> {
+        // Which says what is a template, and which of them conflict.
         let mut router = Router::new();
-        let mut len = 0;
-        for template in templates {
+        let mut tree = Tree::default();
+        let templates = templates.into_iter().enumerate().map(|(number, template)| {
             let template = shared(template.into());
             router
-                .insert(template.to_string(), Template(len, template.clone()))
+                .insert(template.to_string(), ())
                 .map_err(|error| Kind::RouteTemplate(template.to_string(), error.to_string()))?;
-            len += 1;
-        }
-        Ok(Self {
-            router: Arc::new(router),
-            len,
-        })
+            tree.insert(&template, number);
+            Ok::<_, BuildError>(template)
+        });
+        let templates = templates.collect::<Result<_, _>>()?;
+        let shared = Arc::new(Shared { tree, templates });
+        Ok(Self { shared })
     }
 
     /// The template that this path matches.
     pub fn template(&self, path: &str) -> Option<&str> {
-        self.matched(path).map(|(_, template)| template)
+        let number = self.matched(path)?;
+        self.numbered(number)
     }
 
-    /// The template that this path matches, and its number.
+    /// The number of the template that this path matches.
     #[inline]
-    pub(crate) fn matched(&self, path: &str) -> Option<(usize, &str)> {
-        let Template(number, template) = self.router.at(path).ok()?.value;
-        Some((*number, template))
+    pub(crate) fn matched(&self, path: &str) -> Option<usize> {
+        self.shared.tree.find(path.as_bytes())
+    }
+
+    pub(crate) fn numbered(&self, number: usize) -> Option<&str> {
+        self.shared
+            .templates
+            .get(number)
+            .map(|template| &**template)
     }
 
     /// How many templates there are.
-    pub(crate) const fn len(&self) -> usize {
-        self.len
+    pub(crate) fn len(&self) -> usize {
+        self.shared.templates.len()
     }
 }
 

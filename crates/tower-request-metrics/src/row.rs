@@ -1,5 +1,10 @@
 //! The rows of series, one for each route.
 
+#![expect(
+    clippy::inline_always,
+    reason = "of what every request takes, parts that are called pass by memory what else stays in registers"
+)]
+
 #[cfg(feature = "axum")]
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -176,13 +181,16 @@ impl Row {
 
     /// Raises the gauge of active requests, and tells where the request started: its end need not look
     /// for that again.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn start(&self, key: Key, now: Age) -> (Start, Raised) {
         let key = self.masked(Moment::Start, key);
         let at = usize::from(key.get(Field::Method)) % STARTS;
         let [first, ..] = &self.starts;
         let place = self.starts.get(at).unwrap_or(first);
-        let slot = place.get_or_init(|| Box::new(Slot::new(Moment::Start, key)));
+        let slot = match place.get() {
+            Some(slot) => slot,
+            None => Slot::put(place, Moment::Start, key),
+        };
         if slot.key != key {
             return (Start::ELSEWHERE, self.raise(Instrument::Active, key, now));
         }
@@ -241,7 +249,10 @@ impl Row {
     #[inline]
     fn find<'a>(&'a self, mut place: &'a Place<Slot>, moment: Moment, key: Key) -> At<'a> {
         loop {
-            let slot = place.get_or_init(|| Box::new(Slot::new(moment, key)));
+            let slot = match place.get() {
+                Some(slot) => slot,
+                None => Slot::put(place, moment, key),
+            };
             if slot.key == key && slot.moment == moment {
                 return At { row: self, slot };
             }

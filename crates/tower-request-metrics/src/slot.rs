@@ -80,16 +80,19 @@ enum Current<'a> {
 }
 
 impl Slot {
+    /// Puts a slot there, if nobody was faster.
     #[cold]
-    pub(crate) fn new(moment: Moment, key: Key) -> Self {
-        Self {
-            key,
-            moment,
-            first: Handles::default(),
-            ends: [const { OnceLock::new() }; ENDS],
-            next: OnceLock::new(),
-            renewed: OnceLock::new(),
-        }
+    pub(crate) fn put(place: &Place<Self>, moment: Moment, key: Key) -> &Self {
+        place.get_or_init(|| {
+            Box::new(Self {
+                key,
+                moment,
+                first: Handles::default(),
+                ends: [const { OnceLock::new() }; ENDS],
+                next: OnceLock::new(),
+                renewed: OnceLock::new(),
+            })
+        })
     }
 }
 
