@@ -26,6 +26,13 @@ use self::{
 };
 use crate::sync::thread::set_number;
 
+/// As a series does it.
+fn observe(stripes: &Stripes, bucket: usize, value: f64) {
+    if !stripes.record_at_once(bucket, value) {
+        stripes.record(bucket, 1, value);
+    }
+}
+
 #[test]
 fn no_observation_is_lost_and_no_scrape_is_taken_back() {
     loom::model(|| {
@@ -35,8 +42,8 @@ fn no_observation_is_lost_and_no_scrape_is_taken_back() {
         set_number(1);
         let other = Arc::clone(&stripes);
         let thread = thread::spawn(move || {
-            other.record(0, 1, 1.0);
-            other.record(1, 1, 4.0);
+            observe(&other, 0, 1.0);
+            observe(&other, 1, 4.0);
         });
         stripes.record(1, 2, 2.0);
         let (mut some, mut all) = (Vec::new(), Vec::new());
@@ -52,13 +59,13 @@ fn no_observation_is_lost_and_no_scrape_is_taken_back() {
 fn each_thread_has_a_stripe_once_they_were_in_each_others_way() {
     loom::model(|| {
         let stripes = Arc::new(Stripes::new(1));
-        stripes.record(0, 1, 1.0);
+        observe(&stripes, 0, 1.0);
         stripes.spread();
         let threads = [1, 2].map(|number| {
             let stripes = Arc::clone(&stripes);
             thread::spawn(move || {
                 set_number(number);
-                stripes.record(0, 1, 2.0);
+                observe(&stripes, 0, 2.0);
             })
         });
         let (mut before, mut after) = (Vec::new(), Vec::new());
@@ -80,11 +87,11 @@ fn two_that_meet_in_a_sum_lose_nothing() {
         let other = Arc::clone(&stripes);
         let thread = thread::spawn(move || {
             set_number(1);
-            other.record(0, 1, 1.0);
-            other.record(0, 1, 2.0);
+            observe(&other, 0, 1.0);
+            observe(&other, 0, 2.0);
         });
-        stripes.record(0, 1, 4.0);
-        stripes.record(0, 1, 8.0);
+        observe(&stripes, 0, 4.0);
+        observe(&stripes, 0, 8.0);
         thread.join().unwrap();
         let mut all = Vec::new();
         let sum = stripes.read(&mut all);
@@ -265,7 +272,7 @@ fn a_sum_is_never_ahead_of_its_buckets() {
             let stripes = Arc::new(Stripes::new(1));
             let record = |number| {
                 set_number(number);
-                stripes.record(0, 1, 1.0);
+                observe(&stripes, 0, 1.0);
             };
             record(1);
             if !is_owner {
@@ -278,8 +285,8 @@ fn a_sum_is_never_ahead_of_its_buckets() {
                 let sum = other.read(&mut counts);
                 assert!(sum <= counts[0] as f64, "{sum} of {counts:?}");
             });
-            stripes.record(0, 1, 1.0);
-            stripes.record(0, 1, 1.0);
+            observe(&stripes, 0, 1.0);
+            observe(&stripes, 0, 1.0);
             reader.join().unwrap();
         });
     }
