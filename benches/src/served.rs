@@ -15,7 +15,10 @@ use benches::route;
 use clap::ValueEnum;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use opentelemetry::global;
-use tower_http::trace::{DefaultMakeSpan, DefaultOnResponse, TraceLayer};
+use tower_http::{
+    metrics::InFlightRequestsLayer,
+    trace::{DefaultMakeSpan, DefaultOnResponse, TraceLayer},
+};
 use tower_json_logging::{JsonLayer, JsonLogging, Sink};
 use tower_metrics_exporter::Exporter;
 use tower_observe::ObserveLayer;
@@ -33,6 +36,8 @@ use crate::backend::OpenTelemetry;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Stack {
     Bare,
+    /// A layer that does nothing but wrap the response's body.
+    Floor,
     Metrics,
     MetricsAndLine,
     MetricsAndDirectLine,
@@ -129,6 +134,7 @@ fn around(router: Router, stack: Stack, log: &Path) -> Result<(Router, Held)> {
     };
     let router = match stack {
         Stack::Bare => router,
+        Stack::Floor => router.layer(InFlightRequestsLayer::pair().0),
         Stack::Metrics => router.layer(ObserveLayer::new(metrics()?)),
         Stack::MetricsAndLine => {
             let sink = held._sink.insert(sink()?);

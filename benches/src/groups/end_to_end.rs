@@ -25,8 +25,9 @@ use crate::{
 
 const GROUP: &str = "end-to-end";
 
-const STACKS: [Stack; 9] = [
+const STACKS: [Stack; 10] = [
     Stack::Bare,
+    Stack::Floor,
     Stack::Metrics,
     Stack::MetricsAndDirectLine,
     Stack::MetricsAndLine,
@@ -37,8 +38,8 @@ const STACKS: [Stack; 9] = [
     Stack::AxumPrometheusAndTrace,
 ];
 
-/// How many of the first have budgets, the bare one among them.
-const JUDGED: usize = 4;
+/// Up to which the differences are small: those that have budgets, and what they are beside.
+const FIRST: usize = 5;
 
 const PLATFORM: [Stack; 6] = [
     Stack::Bare,
@@ -59,80 +60,98 @@ pub fn run(effort: Effort, rows: &mut Rows) -> Result<()> {
 }
 
 fn served(inner: Inner, stacks: &[Stack], effort: Effort, rows: &mut Rows) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let mut servers = Vec::new();
-    for stack in stacks {
-        let log = folder.path().join(format!("{stack:?}.log"));
-        servers.push(Server::start(*stack, inner, &log)?);
-    }
-    if inner == Inner::Route {
-        servers.extend([Server::python("bare")?, Server::python("metrics")?]);
-    }
-    let rounds = match inner {
-        Inner::Route => effort.rounds.min(9),
+    let generations = match inner {
+        Inner::Route => effort.rounds.min(5),
         // Its differences are large.
-        Inner::Platform => effort.rounds.min(5),
+        Inner::Platform => effort.rounds.min(3),
     };
-    for loader in [Loader::Wrk, Loader::H2load] {
-        // uvicorn speaks HTTP/1.1 only.
-        let servers = match loader {
-            Loader::Wrk => &servers[..],
-            Loader::H2load => &servers[..stacks.len()],
-        };
-        // Of the first ones the differences are small: they take more turns, beside each other.
-        let (judged, times) = if is_judged(inner, loader) {
-            (JUDGED, 3)
-        } else {
-            (0, 1)
-        };
-        let mut all = vec![Vec::new(); servers.len()];
-        for turn in 0..=rounds * times {
-            let taking = if turn % times == 0 {
-                servers
-            } else {
-                &servers[..judged]
-            };
-            // There and back, so that no server always has the same neighbour.
-            let mut order: Vec<_> = (0..taking.len()).collect();
-            if turn % 2 == 1 {
-                order.reverse();
-            }
-            let mut costs = vec![Cost::default(); taking.len()];
-            for at in order {
-                costs[at] = taking[at].load(loader)?;
-                taking[at].empty_log()?;
-            }
-            // The first turn is there to warm up.
-            if turn > 0 {
-                for (own, all) in costs.iter().zip(&mut all) {
-                    all.push([*own, costs[0]]);
-                }
-            }
+    let loaders = match inner {
+        Inner::Route => &LOADERS[..],
+        Inner::Platform => &LOADERS[..2],
+    };
+    let mut all = vec![Vec::new(); loaders.len()];
+    for _ in 0..generations {
+        // Each anew: where a process has its memory is luck, which it keeps for as long as it lives.
+        let folder = tempfile::tempdir()?;
+        let mut servers = Vec::new();
+        for stack in stacks {
+            let log = folder.path().join(format!("{stack:?}.log"));
+            servers.push(Server::start(*stack, inner, &log)?);
         }
+        if inner == Inner::Route {
+            servers.extend([Server::python("bare")?, Server::python("metrics")?]);
+        }
+        for (loader, all) in loaders.iter().zip(&mut all) {
+            let servers = match loader {
+                Loader::Wrk => &servers[..],
+                // uvicorn speaks HTTP/1.1 only.
+                Loader::H2load => &servers[..stacks.len()],
+                Loader::Slices => &servers[..FIRST],
+            };
+            all.resize_with(servers.len(), Vec::new);
+            take_turns(servers, *loader, effort, all)?;
+        }
+    }
+    for (loader, all) in loaders.iter().copied().zip(&all) {
         let costs: Vec<_> = all.iter().map(|turns| Cost::typical(turns)).collect();
         println!("\nend-to-end: {}, {}", inner.says(), loader.says());
         let names = stacks.iter().map(|stack| format!("{stack:?}"));
         let guide = ["FastAPI", "FastAPI, the guide's middleware"].map(str::to_owned);
-        for (name, cost) in names.chain(guide).zip(&costs) {
+        for ((name, cost), turns) in names.chain(guide).zip(&costs).zip(all) {
+            let [low, middle, high] = Cost::more(turns, |cost| cost.nanos);
             println!(
-                "  {name:<32} {:>8.0} ns of processor a request, {:>8.0} requests/s",
+                "  {name:<32} {:>8.0} ns of processor a request, {middle:.3} ({low:.3} to {high:.3}) of bare, {:>8.0} requests/s",
                 cost.nanos, cost.rate,
             );
         }
         let of = |stack| {
             let at = stacks.iter().position(|one| *one == stack);
-            at.map(|at| costs[at])
+            costs.get(at?).copied()
         };
         rows_of(inner, loader, of, rows);
-        if let ([bare, theirs], Some(floor), Some(ours)) =
-            (&costs[stacks.len()..], of(Stack::Bare), of(Stack::Metrics))
-        {
+        if let (Some([bare, theirs]), Some(floor), Some(ours)) = (
+            costs.get(stacks.len()..),
+            of(Stack::Bare),
+            of(Stack::Metrics),
+        ) {
             let case = "what metrics add to a route: processor time a request, HTTP/1.1 by wrk";
             let row = Row::new(GROUP, case, ours.nanos - floor.nanos).beside(
                 "the guide's middleware in FastAPI",
                 theirs.nanos - bare.nanos,
             );
             rows.add(row.headline());
+        }
+    }
+    Ok(())
+}
+
+/// Loads the servers in turn, and adds to each what it cost, and what the first one cost in the same turn.
+fn take_turns(
+    servers: &[Server],
+    loader: Loader,
+    effort: Effort,
+    all: &mut [Vec<[Cost; 2]>],
+) -> Result<()> {
+    // The first are there to warm up.
+    let (warm, turns) = match loader {
+        Loader::Wrk | Loader::H2load => (1, 2),
+        Loader::Slices => (3, 5 * effort.rounds.min(9)),
+    };
+    for turn in 0..warm + turns {
+        // There and back, so that no server always has the same neighbour.
+        let mut order: Vec<_> = (0..servers.len()).collect();
+        if turn % 2 == 1 {
+            order.reverse();
+        }
+        let mut costs = vec![Cost::default(); servers.len()];
+        for at in order {
+            costs[at] = servers[at].load(loader)?;
+            servers[at].empty_log()?;
+        }
+        if turn >= warm {
+            for (own, all) in costs.iter().zip(&mut *all) {
+                all.push([*own, costs[0]]);
+            }
         }
     }
     Ok(())
@@ -154,9 +173,9 @@ impl Inner {
     }
 }
 
-/// The budgets are those of a route that does nothing, and the README tells of HTTP/1.1.
+/// The budgets are those of a route that does nothing, by HTTP/1.1.
 const fn is_judged(inner: Inner, loader: Loader) -> bool {
-    matches!((inner, loader), (Inner::Route, Loader::Wrk))
+    matches!((inner, loader), (Inner::Route, Loader::Slices))
 }
 
 fn rows_of(inner: Inner, loader: Loader, of: impl Fn(Stack) -> Option<Cost>, rows: &mut Rows) {
@@ -167,6 +186,12 @@ fn rows_of(inner: Inner, loader: Loader, of: impl Fn(Stack) -> Option<Cost>, row
     let is_judged = is_judged(inner, loader);
     let is_told = matches!(loader, Loader::Wrk);
     for (stack, name, budget, peers) in [
+        (
+            Stack::Floor,
+            "a layer that does nothing, InFlightRequests",
+            0.0,
+            vec![],
+        ),
         (
             Stack::Metrics,
             "metrics",
@@ -218,6 +243,10 @@ fn rows_of(inner: Inner, loader: Loader, of: impl Fn(Stack) -> Option<Cost>, row
             let row = time().beside(called, peer.nanos);
             rows.add(if is_told { row.headline() } else { row });
         }
+        if is_judged && ours.sink > 0.0 {
+            let case = format!("{name}: of it the thread that writes, {}", loader.says());
+            rows.add(Row::new(GROUP, case, ours.sink).beside("the bare route", bare.nanos));
+        }
         let case = format!("{name}{on}: throughput, {}", loader.says());
         let row = Row::new(GROUP, case, ours.rate).beside("the bare route", bare.rate);
         rows.add(Row {
@@ -227,10 +256,17 @@ fn rows_of(inner: Inner, loader: Loader, of: impl Fn(Stack) -> Option<Cost>, row
     }
 }
 
+const LOADERS: [Loader; 3] = [Loader::Wrk, Loader::H2load, Loader::Slices];
+
 #[derive(Clone, Copy, Debug)]
 enum Loader {
+    /// A second of HTTP/1.1, the least that it takes.
     Wrk,
+    /// HTTP/2.
     H2load,
+    /// HTTP/1.1 in slices of less than a tenth of a second: what else runs on the machine is the same for two that
+    /// follow each other, and there are many.
+    Slices,
 }
 
 impl Loader {
@@ -238,6 +274,7 @@ impl Loader {
         match self {
             Self::Wrk => "HTTP/1.1 by wrk",
             Self::H2load => "HTTP/2 by h2load",
+            Self::Slices => "HTTP/1.1 by h2load",
         }
     }
 }
@@ -246,6 +283,8 @@ impl Loader {
 struct Cost {
     /// Nanoseconds of processor a request.
     nanos: f64,
+    /// Of these, of the thread that writes the log.
+    sink: f64,
     /// Requests a second.
     rate: f64,
 }
@@ -255,14 +294,24 @@ impl Cost {
     /// turn, as the processor's own speed changes from one turn to the next.
     fn typical(turns: &[[Self; 2]]) -> Self {
         let of = |value: fn(&Self) -> f64| {
-            let more = turns.iter().map(|[own, bare]| value(own) / value(bare));
             let bare = turns.iter().map(|[_, bare]| value(bare));
-            quartiles(more.collect())[1] * quartiles(bare.collect())[1]
+            Self::more(turns, value)[1] * quartiles(bare.collect())[1]
         };
         Self {
             nanos: of(|cost| cost.nanos),
+            sink: {
+                let bare = turns.iter().map(|[_, bare]| bare.nanos);
+                let parts = turns.iter().map(|[own, bare]| own.sink / bare.nanos);
+                quartiles(parts.collect())[1] * quartiles(bare.collect())[1]
+            },
             rate: of(|cost| cost.rate),
         }
+    }
+
+    /// How much more it is in a turn than the bare route.
+    fn more(turns: &[[Self; 2]], value: fn(&Self) -> f64) -> [f64; 3] {
+        let more = turns.iter().map(|[own, bare]| value(own) / value(bare));
+        quartiles(more.collect())
     }
 }
 
@@ -316,13 +365,14 @@ impl Server {
         Ok(server)
     }
 
-    /// A second of requests, or as many as come to that, by one thread on the other processor.
+    /// Requests by one thread on the other processor.
     fn load(&self, loader: Loader) -> Result<Cost> {
         let bin = tools().join("benches/usr/bin");
         let before = self.processor_time()?;
         let (program, arguments) = match loader {
             Loader::Wrk => ("wrk", ["-t1", "-c32", "-d1s"].as_slice()),
             Loader::H2load => ("h2load", ["-n50000", "-c8", "-m8", "-t1"].as_slice()),
+            Loader::Slices => ("h2load", ["--h1", "-n10000", "-c32", "-t1"].as_slice()),
         };
         let output = pinned(1, &bin.join(program))
             .args(arguments)
@@ -333,30 +383,36 @@ impl Server {
             })?;
         // What is on its way to the log is a cost, too.
         thread::sleep(Duration::from_millis(20));
-        let nanos = self.processor_time()? - before;
+        let after = self.processor_time()?;
         let said = String::from_utf8_lossy(&output.stdout);
         let counted = match loader {
             Loader::Wrk => of_wrk(&said),
-            Loader::H2load => of_h2load(&said),
+            Loader::H2load | Loader::Slices => of_h2load(&said),
         };
         let (requests, seconds) = counted.with_context(|| format!("{program} said: {said}"))?;
         Ok(Cost {
-            nanos: nanos / requests,
+            nanos: (after[0] - before[0]) / requests,
+            sink: (after[1] - before[1]) / requests,
             rate: requests / seconds,
         })
     }
 
-    /// Of all its threads, in nanoseconds.
-    fn processor_time(&self) -> Result<f64> {
+    /// Of all its threads, and of that which writes the log, in nanoseconds.
+    fn processor_time(&self) -> Result<[f64; 2]> {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.process.id()))?;
-        let mut sum = 0.0;
+        let mut sum = [0.0, 0.0];
         for task in tasks {
-            let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else {
+            let task = task?.path();
+            let read = |name| fs::read_to_string(task.join(name));
+            let (Ok(text), Ok(name)) = (read("schedstat"), read("comm")) else {
                 // The thread has just ended.
                 continue;
             };
-            let first = text.split(' ').next().unwrap_or_default();
-            sum += first.parse::<f64>()?;
+            let nanos: f64 = text.split(' ').next().unwrap_or_default().parse()?;
+            sum[0] += nanos;
+            if name.trim() == "json-log-sink" {
+                sum[1] += nanos;
+            }
         }
         Ok(sum)
     }
