@@ -28,8 +28,9 @@ use crate::sync::thread::set_number;
 
 /// As a series does it.
 fn observe(stripes: &Stripes, bucket: usize, value: f64) {
-    if !stripes.record_at_once(bucket, value) {
-        stripes.record(bucket, 1, value);
+    match stripes.own() {
+        Some(own) => own.record(bucket, 1, value),
+        None => stripes.record(bucket, 1, value),
     }
 }
 

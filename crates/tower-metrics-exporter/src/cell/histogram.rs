@@ -65,16 +65,17 @@ impl Histogram {
         true
     }
 
-    /// Records one observation, if that takes no more than it does of most: this thread has a stripe of its own, and
-    /// nothing but fixed buckets are kept.
+    /// Records one observation, if that takes no more than it does of most: this thread has a stripe of its own by now,
+    /// and nothing but fixed buckets are kept.
     #[inline]
     pub(crate) fn record_at_once(&self, value: f64) -> bool {
         let value = value * self.scale;
         let is_usual = self.native.is_none() && self.exemplars.is_none() && value.is_finite();
-        is_usual
-            && self
-                .stripes
-                .record_at_once(self.bounds.bucket(value), value)
+        let own = is_usual.then(|| self.stripes.own()).flatten();
+        if let Some(own) = own {
+            own.record(self.bounds.bucket(value), 1, value);
+        }
+        own.is_some()
     }
 
     fn record_more(&self, bucket: usize, value: f64, count: u64) {

@@ -19,7 +19,7 @@ struct Line([AtomicU64; LINE]);
 
 /// Numbers on cache lines of their own: the sum first, then a count for each bucket.
 #[derive(Debug)]
-struct Stripe {
+pub(super) struct Stripe {
     lines: Box<[Line]>,
 }
 
@@ -42,7 +42,7 @@ impl Stripe {
 
     /// Counts where no other thread does.
     #[inline]
-    fn record(&self, bucket: usize, count: u64, sum: f64) {
+    pub(super) fn record(&self, bucket: usize, count: u64, sum: f64) {
         if let Some(bucket) = self.word(bucket + 1) {
             add(bucket, count);
         }
@@ -107,25 +107,17 @@ impl Stripes {
 
     /// Counts `count` observations in one bucket, whose sum is `sum`.
     pub(super) fn record(&self, bucket: usize, count: u64, sum: f64) {
-        match self.own() {
-            Some(own) => own.record(bucket, count, sum),
-            None => self.record_elsewhere(bucket, count, sum),
+        if self.owner.is_this_thread() {
+            self.first.record(bucket, count, sum);
+        } else {
+            self.record_elsewhere(bucket, count, sum);
         }
-    }
-
-    /// Counts one observation, if this thread is the first.
-    #[inline]
-    pub(super) fn record_at_once(&self, bucket: usize, value: f64) -> bool {
-        let is_first = self.owner.is_known_to_be_this_thread();
-        if is_first {
-            self.first.record(bucket, 1, value);
-        }
-        is_first
     }
 
     /// The stripe of this thread alone, if it has one by now.
-    fn own(&self) -> Option<&Stripe> {
-        if self.owner.is_this_thread() {
+    #[inline]
+    pub(super) fn own(&self) -> Option<&Stripe> {
+        if self.owner.is_known_to_be_this_thread() {
             return Some(&self.first);
         }
         let at = usize::try_from(thread::known()).ok()?.checked_sub(1)?;
