@@ -78,7 +78,7 @@ const MAX_BITS: u32 = 6;
 const MAX_CELLS: i64 = 1024;
 
 impl Cells {
-    /// None if bounds are too near to each other, too far apart, or more than one is not positive.
+    /// None if bounds are too near to each other, too far apart or too near to zero, or more than one is not positive.
     fn of(values: &[f64]) -> Option<Self> {
         let mut shifts = (0..=MAX_BITS).map(|bits| f64::MANTISSA_DIGITS - 1 - bits);
         shifts.find_map(|shift| Self::with(values, shift))
