@@ -3,7 +3,7 @@
 use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
     thread,
     time::Duration,
 };
@@ -147,24 +147,77 @@ impl To {
 pub struct Exports {
     exporter: Exporter,
     to: To,
-    /// How often series were read.
-    reads: watch::Receiver<u64>,
+    gate: Arc<Gate>,
+    /// How far it is.
+    progress: watch::Receiver<Progress>,
     runtime: Runtime,
     _sinks: SinksHandle,
+}
+
+/// What the thread tells that reads and encodes, before each time it reads.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// Exports that were read and encoded, once it is there.
+    exports: Option<u64>,
+    /// What that thread has allocated so far.
+    allocations: Allocations,
+}
+
+/// Where series are not read before somebody waits for it: else there would be one more export now and then, or a part
+/// of one.
+#[derive(Debug, Default)]
+struct Gate {
+    state: Mutex<Turns>,
+    opened: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Turns {
+    /// How often series were let be read.
+    let_through: u64,
+    /// How often they may be.
+    allowed: u64,
+    is_over: bool,
+}
+
+impl Gate {
+    fn turns(&self) -> MutexGuard<'_, Turns> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until series may be read once more.
+    fn pass(&self) {
+        let is_shut = |turns: &mut Turns| turns.let_through == turns.allowed && !turns.is_over;
+        let turns = self.opened.wait_while(self.turns(), is_shut);
+        turns.unwrap_or_else(PoisonError::into_inner).let_through += 1;
+    }
+
+    /// Lets them be read so many times more, and tells how often that is in all.
+    fn open(&self, times: u64) -> u64 {
+        let mut turns = self.turns();
+        turns.allowed += times;
+        self.opened.notify_all();
+        turns.allowed
+    }
 }
 
 impl Exports {
     /// Starts it, for this many series.
     pub fn new(kind: Kind, series: usize, to: To) -> Self {
-        let (count, reads) = watch::channel(0);
+        let (told, progress) = watch::channel(Progress::default());
+        let gate = Arc::<Gate>::default();
         let counters = Arc::<OnceLock<Vec<Counter>>>::default();
-        let read = Arc::clone(&counters);
+        let (read, passing) = (Arc::clone(&counters), Arc::clone(&gate));
         let collector = collector_fn("reads", move |_: &mut Samples| {
+            told.send_replace(Progress {
+                exports: Some(passing.turns().let_through),
+                allocations: alloc::so_far(),
+            });
+            passing.pass();
             // Of counters that stand still nothing is sent.
             for counter in read.get().into_iter().flatten() {
                 counter.increment(1);
             }
-            count.send_modify(|count| *count += 1);
         });
         let exporter = kind.built(builder().collector(collector), series);
         let interval = match to {
@@ -178,7 +231,7 @@ impl Exports {
             }
             _ => Duration::from_millis(5),
         };
-        // One thread that may block: what it allocates can be asked for.
+        // One thread that may block: what it allocates can be told.
         let runtime = Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(1)
@@ -193,7 +246,8 @@ impl Exports {
         Self {
             exporter,
             to,
-            reads,
+            gate,
+            progress,
             runtime,
             _sinks: sinks.expect("it can be started"),
         }
@@ -206,14 +260,8 @@ impl Exports {
 
     /// Waits for this many exports. What another thread allocates for them is counted on this one.
     pub fn run(&self, exports: usize) {
-        let (read, before) = self.elsewhere();
-        let wanted = read + exports as u64;
-        let mut reads = self.reads.clone();
-        self.runtime
-            .block_on(reads.wait_for(|count| *count >= wanted))
-            .expect("the exporter is there");
-        let (read, after) = self.elsewhere();
-        assert_eq!(read, wanted, "nobody else lets it run");
+        let before = self.after(self.gate.open(0));
+        let after = self.after(self.gate.open(exports as u64));
         alloc::add(after.since(before));
         let lost = self.exporter.value(
             "exporter_sink_lost_points_total",
@@ -222,13 +270,12 @@ impl Exports {
         assert_eq!(lost, Some(0.0), "{:?}", self.to);
     }
 
-    /// How often the thread has read that reads and encodes, and what it has allocated: asked of itself, between
-    /// two readings.
-    fn elsewhere(&self) -> (u64, Allocations) {
-        let reads = self.reads.clone();
-        let asked = move || (*reads.borrow(), alloc::so_far());
-        let asked = self.runtime.spawn_blocking(asked);
-        self.runtime.block_on(asked).expect("it does not panic")
+    /// What the thread has allocated that reads and encodes, when it has done so this many times.
+    fn after(&self, exports: u64) -> Allocations {
+        let mut progress = self.progress.clone();
+        let done = progress.wait_for(|progress| progress.exports == Some(exports));
+        let done = self.runtime.block_on(done);
+        done.expect("the exporter is there").allocations
     }
 
     /// What arrives when a sink is started and ended: the bodies of requests, or datagrams.
@@ -244,6 +291,13 @@ impl Exports {
             assert!(report.is_complete(), "{report:?}");
         });
         server.keep(false)
+    }
+}
+
+impl Drop for Exports {
+    fn drop(&mut self) {
+        self.gate.turns().is_over = true;
+        self.gate.open(0);
     }
 }
 
