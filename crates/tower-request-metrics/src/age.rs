@@ -9,7 +9,6 @@ use tower_observe::{Clock, Moment};
 pub(crate) struct Age(pub(crate) u64);
 
 impl Age {
-    pub(crate) const SECOND: Self = Self(1_000_000_000);
     /// Before any request.
     pub(crate) const START: Self = Self(0);
     pub(crate) const FOREVER: Self = Self(u64::MAX);

@@ -164,13 +164,19 @@ impl Rows {
 
 /// Rows by the address of axum's path, so that neither its text is hashed nor the row's name compared.
 #[cfg(feature = "axum")]
-struct Paths(Box<[OnceLock<(MatchedPath, Arc<Row>)>]>);
+struct Paths(Box<[PathPlace]>);
+
+/// Where one can be kept. No place is in two lines of memory.
+#[cfg(feature = "axum")]
+#[derive(Default)]
+#[repr(align(32))]
+struct PathPlace(OnceLock<(MatchedPath, Arc<Row>)>);
 
 #[cfg(feature = "axum")]
 impl Paths {
     /// `places` is a power of two.
     fn new(places: usize) -> Self {
-        Self((0..places).map(|_| OnceLock::new()).collect())
+        Self((0..places).map(|_| PathPlace::default()).collect())
     }
 
     /// The two places that a path at this address can have.
@@ -178,7 +184,9 @@ impl Paths {
     fn places(&self, path: &str) -> impl Iterator<Item = &OnceLock<(MatchedPath, Arc<Row>)>> {
         let spread = (path.as_ptr().addr() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let at = usize::try_from(spread >> 32).unwrap_or_default() & (self.0.len() - 1);
-        [at, at ^ 1].into_iter().filter_map(|at| self.0.get(at))
+        [at, at ^ 1]
+            .into_iter()
+            .filter_map(|at| Some(&self.0.get(at)?.0))
     }
 
     /// What is kept is held: its address is no other path's.

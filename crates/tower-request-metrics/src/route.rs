@@ -96,16 +96,15 @@ impl RouteTable {
     ) -> Result<Self, BuildError> {
         // Which says what is a template, and which of them conflict.
         let mut router = Router::new();
-        let mut tree = Tree::default();
-        let templates = templates.into_iter().enumerate().map(|(number, template)| {
+        let templates = templates.into_iter().map(|template| {
             let template = shared(template.into());
             router
                 .insert(template.to_string(), ())
                 .map_err(|error| Kind::RouteTemplate(template.to_string(), error.to_string()))?;
-            tree.insert(&template, number);
             Ok::<_, BuildError>(template)
         });
-        let templates = templates.collect::<Result<_, _>>()?;
+        let templates = templates.collect::<Result<Vec<_>, _>>()?;
+        let tree = Tree::new(&templates);
         let shared = Arc::new(Shared { tree, templates });
         Ok(Self { shared })
     }

@@ -25,13 +25,14 @@ pub(crate) type Place<T> = OnceLock<Box<T>>;
 /// is recorded together is found at once, and lies together: with many routes, every line of memory that a
 /// request touches is one more that is in no cache. The slots of a row are bounded, as each of their labels
 /// is.
-#[repr(C)]
+// What most requests read of a slot begins a line of memory.
+#[repr(C, align(64))]
 pub(crate) struct Slot {
+    /// What requests that start with this end with, by status.
+    pub(crate) ends: [Place<Self>; ENDS],
     pub(crate) key: Key,
     pub(crate) moment: Moment,
     first: Handles,
-    /// What requests that start with this end with, by status.
-    pub(crate) ends: [Place<Self>; ENDS],
     pub(crate) next: Place<Self>,
     /// What stands in for `first`, if a series was ever unused for so long that the recorder may have
     /// forgotten it.
@@ -47,7 +48,7 @@ pub(crate) struct Handles {
     /// Until when those that most requests need can be used as they are.
     fresh_until: AtomicU64,
     series: [OnceLock<Handle>; Moment::CELLS],
-    /// When each was last used, in nanoseconds of [`Age`], give or take a second.
+    /// When each was last used, in nanoseconds of [`Age`], or a while earlier: at most `touch_after`.
     used: [AtomicU64; Moment::CELLS],
 }
 
@@ -161,7 +162,7 @@ impl<'a> At<'a> {
     #[inline]
     fn using(self, instrument: Instrument, now: Age) -> Current<'a> {
         let handles = self.current();
-        // Written at most once a second: a line that is only read stays in every core's cache.
+        // Written once in a while: a line that is only read stays in every core's cache.
         let noted = handles
             .used(instrument)
             .is_some_and(|used| now.0.saturating_sub(used.0) <= self.row.config().touch_after.0);

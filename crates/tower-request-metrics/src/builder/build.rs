@@ -129,7 +129,7 @@ impl RequestMetricsBuilder {
             max_routes: self.max_routes,
             max_idle,
             // A series that is in use is noted so often that it never seems idle.
-            touch_after: Age(max_idle.0 / 3).min(Age::SECOND),
+            touch_after: Age(max_idle.0 / 3),
             target: self.target,
         }
     }
