@@ -54,7 +54,7 @@ impl SinkBuilder {
             batch: 64 << 10,
             reserve: 0.25,
             overflow: Overflow::default(),
-            linger: Duration::from_millis(1),
+            linger: Duration::from_millis(5),
             close_timeout: Duration::from_secs(2),
             schema: Schema::seed(),
             on_close: None,
@@ -92,10 +92,11 @@ impl SinkBuilder {
         self
     }
 
-    /// How long the thread waits after a batch for the next to grow, unless it is full. Default: 1 ms.
+    /// How long the thread waits after a batch for the next to grow, unless it is full. Default: 5 ms.
     ///
-    /// It is how late a line may come to the output. Longer means fewer and larger writes, and fewer
-    /// lines that have to wake the thread: it sleeps after 50 such waits without a line.
+    /// It is how late a line may come to the output, and how much of what was logged last is lost with a
+    /// process that is killed. Longer means fewer and larger writes, and fewer lines that have to wake the
+    /// thread: it sleeps after ten such waits without a line, and what wakes it is written at once.
     pub fn linger(mut self, time: Duration) -> Self {
         self.linger = time;
         self
@@ -138,7 +139,7 @@ impl SinkBuilder {
         };
         let pace = Pace {
             linger: self.linger,
-            idle_lingers: 50,
+            idle_lingers: 10,
         };
         let (shared, chunk) = Shared::new(size, full, pace);
         let shared = Arc::new(shared);
