@@ -2,17 +2,20 @@
 
 use std::{
     collections::HashMap,
+    env,
     hint::black_box,
+    process::{Command, Stdio},
     rc::Rc,
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use benches::{
     callgrind,
     report::{Report, Row},
 };
+use serde::{Deserialize, Serialize};
 use test_support::alloc;
 use tower_observe::Clock;
 
@@ -31,6 +34,10 @@ pub struct Effort {
     pub only: Option<&'static str>,
     /// Only those of the comparison with this title.
     pub title: Option<&'static str>,
+    /// In how many processes what decides about a budget is measured.
+    pub processes: usize,
+    /// Also tell all that was measured, for another process to read.
+    pub tells: bool,
 }
 
 impl Effort {
@@ -39,17 +46,17 @@ impl Effort {
         self.title.is_some_and(|wanted| wanted != title)
     }
 
+    /// As much, in measurements of so many operations.
+    pub fn in_batches_of(self, operations: usize) -> Self {
+        Self {
+            batch: operations,
+            ..self
+        }
+    }
+
     /// Whether it is of one side or comparison, and nothing else is to run.
     pub const fn is_of_one(&self) -> bool {
         self.only.is_some() || self.title.is_some()
-    }
-
-    /// As much, in measurements of no fewer operations than these.
-    pub fn in_batches_of(self, operations: usize) -> Self {
-        Self {
-            batch: self.batch.max(operations),
-            ..self
-        }
     }
 }
 
@@ -84,6 +91,18 @@ impl Side {
         self
     }
 
+    /// Does this before each operation.
+    pub fn after(mut self, mut before: impl FnMut() + 'static) -> Self {
+        let mut run = self.run;
+        self.run = Box::new(move |n| {
+            for _ in 0..n {
+                before();
+                run(1);
+            }
+        });
+        self
+    }
+
     /// It is a broken contract if it allocates more than the floor, unless the backend does.
     pub fn allocates_nothing(mut self) -> Self {
         self.allocates_nothing = !self.backend.allocates();
@@ -92,6 +111,7 @@ impl Side {
 }
 
 /// What one side cost.
+#[derive(Deserialize, Serialize)]
 struct Cost {
     name: String,
     /// Nanoseconds an operation, a value a round.
@@ -104,6 +124,7 @@ struct Cost {
 }
 
 /// What a comparison showed.
+#[derive(Deserialize, Serialize)]
 pub struct Costs {
     title: String,
     sides: Vec<Cost>,
@@ -163,11 +184,41 @@ pub fn measure(title: impl Into<String>, mut sides: Vec<Side>, effort: Effort) -
             assert_eq!(recorded, run as u64, "{} did not record all", side.name);
         }
     }
-    Costs {
+    let costs = Costs {
         title,
         sides: costs,
         operations: rounds * effort.batch,
+    };
+    if effort.tells {
+        let told = serde_json::to_string(&costs).expect("names and numbers are JSON");
+        println!("{COSTS}{told}");
     }
+    costs
+}
+
+/// How the line starts that tells all that was measured.
+const COSTS: &str = "costs: ";
+
+/// Measures the comparison with this title of a group in several processes, one after the other, and takes their rounds
+/// together: where a process has its memory is luck, which it keeps for as long as it lives.
+pub fn measure_apart(group: &str, title: &str, processes: usize) -> Result<Costs> {
+    let mut all = Costs::none(title.to_owned());
+    for _ in 0..processes {
+        let mut command = Command::new(env::current_exe()?);
+        command.args(["--group", group, "--title", title, "--tells"]);
+        let output = command.stderr(Stdio::inherit()).output()?;
+        ensure!(
+            output.status.success(),
+            "{command:?} ended with {}",
+            output.status
+        );
+        let said = String::from_utf8(output.stdout)?;
+        let told = said.lines().find_map(|line| line.strip_prefix(COSTS));
+        all.append(serde_json::from_str(
+            told.with_context(|| format!("{command:?} told nothing"))?,
+        )?);
+    }
+    Ok(all)
 }
 
 /// So many steps are a page and more.
@@ -253,12 +304,34 @@ impl Costs {
         side.map_or(f64::NAN, |side| side.above(self.floor(side))[1])
     }
 
+    /// The nanoseconds of the first side, which is the bare one, and those with what the side of this name adds to it.
+    pub fn beside_bare(&self, name: &str) -> [f64; 2] {
+        let [Some(bare), Some(side)] = [self.sides.first(), self.side(name)] else {
+            return [f64::NAN; 2];
+        };
+        let nanos = quartiles(bare.nanos.clone())[1];
+        [nanos, nanos + side.above(bare)[1]]
+    }
+
     /// Nothing was measured.
     pub const fn none(title: String) -> Self {
         Self {
             title,
             sides: Vec::new(),
             operations: 0,
+        }
+    }
+
+    /// Takes the rounds of the same comparison as well.
+    fn append(&mut self, more: Self) {
+        if self.sides.is_empty() {
+            *self = more;
+            return;
+        }
+        self.operations += more.operations;
+        for (side, more) in self.sides.iter_mut().zip(more.sides) {
+            side.nanos.extend(more.nanos);
+            side.allocations += more.allocations;
         }
     }
 
@@ -426,6 +499,8 @@ pub const QUICK: Effort = Effort {
     batch: 500,
     only: None,
     title: None,
+    processes: 1,
+    tells: false,
 };
 
 /// Enough to quote.
@@ -435,4 +510,6 @@ pub const FULL: Effort = Effort {
     batch: 2_000,
     only: None,
     title: None,
+    processes: 5,
+    tells: false,
 };

@@ -5,6 +5,7 @@ mod bare;
 mod by_hand;
 mod groups;
 mod harness;
+mod kernel;
 mod least;
 mod lines;
 mod scale;
@@ -59,6 +60,9 @@ struct Cli {
     /// Only run the comparison with this title, as it is printed, and count no instructions
     #[arg(long, conflicts_with_all = ["write", "json"])]
     title: Option<String>,
+    /// Tell all that was measured: how the program asks itself
+    #[arg(long, hide = true, requires = "title")]
+    tells: bool,
     /// Only tell by how much this makes the process grow: how the program asks itself
     #[arg(long, value_enum, hide = true)]
     resident: Option<groups::recorder::Resident>,
@@ -89,7 +93,7 @@ impl Group {
     /// Whether nothing of ours allocated that must not.
     fn run(self, effort: Effort, rows: &mut Rows) -> Result<bool> {
         match self {
-            Self::RequestMetrics => return Ok(groups::request_metrics::run(effort, rows)),
+            Self::RequestMetrics => return groups::request_metrics::run(effort, rows),
             Self::JsonLine => groups::json_line::run(effort, rows),
             Self::LogSink => groups::log_sink::run(effort, rows),
             Self::Recorder => groups::recorder::run(effort, rows),
@@ -122,6 +126,7 @@ fn main() -> Result<ExitCode> {
     let effort = Effort {
         only: kept(cli.only),
         title: kept(cli.title),
+        tells: cli.tells,
         ..effort
     };
     let machine = Machine::this();

@@ -40,7 +40,7 @@ pub async fn plain(_: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Inf
     Ok(Response::new(Full::from("ok")))
 }
 
-/// Requests to the routes in turn.
+/// Requests to the routes in turn, or to some of them.
 pub struct Requests {
     targets: Vec<Uri>,
     next: usize,
@@ -48,7 +48,12 @@ pub struct Requests {
 
 impl Requests {
     pub fn new(routes: usize) -> Self {
-        let targets = (0..routes).map(|route| {
+        Self::to_some(routes, routes)
+    }
+
+    /// To so many of the routes, which are anywhere among the others.
+    pub fn to_some(routes: usize, some: usize) -> Self {
+        let targets = (0..some).map(|route| {
             // Neighbours in time are no neighbours in memory. The stride is prime to the powers of ten.
             let path = format!("/api/v1/scans{}/42", route * 7919 % routes);
             path.parse().expect("the target is well-formed")

@@ -30,7 +30,7 @@ use tracing_subscriber::{
     filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
-use crate::backend::OpenTelemetry;
+use crate::{backend::OpenTelemetry, least::LeastLayer};
 
 /// What stands around the route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -38,6 +38,10 @@ pub enum Stack {
     Bare,
     /// A layer that does nothing but wrap the response's body.
     Floor,
+    /// The recordings of metrics, which count wrongly.
+    Least,
+    /// The same, and a line that was ready before.
+    LeastAndLine,
     Metrics,
     MetricsAndLine,
     MetricsAndDirectLine,
@@ -118,7 +122,12 @@ fn around(router: Router, stack: Stack, log: &Path) -> Result<(Router, Held)> {
     let mut held = Held::default();
     let ours = matches!(
         stack,
-        Stack::Metrics | Stack::MetricsAndLine | Stack::MetricsAndDirectLine | Stack::Everything
+        Stack::Least
+            | Stack::LeastAndLine
+            | Stack::Metrics
+            | Stack::MetricsAndLine
+            | Stack::MetricsAndDirectLine
+            | Stack::Everything
     );
     if ours {
         let exporter = Exporter::builder().build()?;
@@ -135,6 +144,11 @@ fn around(router: Router, stack: Stack, log: &Path) -> Result<(Router, Held)> {
     let router = match stack {
         Stack::Bare => router,
         Stack::Floor => router.layer(InFlightRequestsLayer::pair().0),
+        Stack::Least => router.layer(LeastLayer::default()),
+        Stack::LeastAndLine => {
+            let sink = held._sink.insert(sink()?);
+            router.layer(LeastLayer::to(sink.clone()))
+        }
         Stack::Metrics => router.layer(ObserveLayer::new(metrics()?)),
         Stack::MetricsAndLine => {
             let sink = held._sink.insert(sink()?);

@@ -25,9 +25,11 @@ use crate::{
 
 const GROUP: &str = "end-to-end";
 
-const STACKS: [Stack; 10] = [
+const STACKS: [Stack; 12] = [
     Stack::Bare,
     Stack::Floor,
+    Stack::Least,
+    Stack::LeastAndLine,
     Stack::Metrics,
     Stack::MetricsAndDirectLine,
     Stack::MetricsAndLine,
@@ -39,7 +41,7 @@ const STACKS: [Stack; 10] = [
 ];
 
 /// Up to which the differences are small: those that have budgets, and what they are beside.
-const FIRST: usize = 5;
+const FIRST: usize = 7;
 
 const PLATFORM: [Stack; 6] = [
     Stack::Bare,
@@ -60,47 +62,52 @@ pub fn run(effort: Effort, rows: &mut Rows) -> Result<()> {
 }
 
 fn served(inner: Inner, stacks: &[Stack], effort: Effort, rows: &mut Rows) -> Result<()> {
-    let generations = match inner {
-        Inner::Route => effort.rounds.min(5),
-        // Its differences are large.
-        Inner::Platform => effort.rounds.min(3),
-    };
     let loaders = match inner {
         Inner::Route => &LOADERS[..],
         Inner::Platform => &LOADERS[..2],
     };
+    let generations = |loader| match loader {
+        Loader::Wrk | Loader::H2load => effort.rounds.min(3),
+        Loader::Slices => effort.rounds.min(11),
+    };
     let mut all = vec![Vec::new(); loaders.len()];
-    for _ in 0..generations {
+    let most = loaders.iter().map(|loader| generations(*loader)).max();
+    for generation in 0..most.unwrap_or_default() {
         // Each anew: where a process has its memory is luck, which it keeps for as long as it lives.
         let folder = tempfile::tempdir()?;
         let mut servers = Vec::new();
-        for stack in stacks {
+        let is_for_all = generation < generations(Loader::Wrk);
+        let started = if is_for_all { stacks } else { &stacks[..FIRST] };
+        for stack in started {
             let log = folder.path().join(format!("{stack:?}.log"));
             servers.push(Server::start(*stack, inner, &log)?);
         }
-        if inner == Inner::Route {
+        if inner == Inner::Route && is_for_all {
             servers.extend([Server::python("bare")?, Server::python("metrics")?]);
         }
         for (loader, all) in loaders.iter().zip(&mut all) {
+            if generation >= generations(*loader) {
+                continue;
+            }
             let servers = match loader {
                 Loader::Wrk => &servers[..],
                 // uvicorn speaks HTTP/1.1 only.
                 Loader::H2load => &servers[..stacks.len()],
                 Loader::Slices => &servers[..FIRST],
             };
-            all.resize_with(servers.len(), Vec::new);
-            take_turns(servers, *loader, effort, all)?;
+            all.push(take_turns(servers, *loader, effort)?);
         }
     }
     for (loader, all) in loaders.iter().copied().zip(&all) {
-        let costs: Vec<_> = all.iter().map(|turns| Cost::typical(turns)).collect();
+        let servers = all.first().map_or(0, Vec::len);
+        let costs: Vec<_> = (0..servers).map(|at| Cost::typical(all, at)).collect();
         println!("\nend-to-end: {}, {}", inner.says(), loader.says());
         let names = stacks.iter().map(|stack| format!("{stack:?}"));
         let guide = ["FastAPI", "FastAPI, the guide's middleware"].map(str::to_owned);
-        for ((name, cost), turns) in names.chain(guide).zip(&costs).zip(all) {
-            let [low, middle, high] = Cost::more(turns, |cost| cost.nanos);
+        for (at, (name, cost)) in names.chain(guide).zip(&costs).enumerate() {
+            let [low, middle, high] = Cost::more(all, at);
             println!(
-                "  {name:<32} {:>8.0} ns of processor a request, {middle:.3} ({low:.3} to {high:.3}) of bare, {:>8.0} requests/s",
+                "  {name:<32} {:>8.0} ns of processor a request, {middle:.3} of bare in the middle generation ({low:.3} to {high:.3}), {:>8.0} requests/s",
                 cost.nanos, cost.rate,
             );
         }
@@ -125,36 +132,32 @@ fn served(inner: Inner, stacks: &[Stack], effort: Effort, rows: &mut Rows) -> Re
     Ok(())
 }
 
-/// Loads the servers in turn, and adds to each what it cost, and what the first one cost in the same turn.
-fn take_turns(
-    servers: &[Server],
-    loader: Loader,
-    effort: Effort,
-    all: &mut [Vec<[Cost; 2]>],
-) -> Result<()> {
+/// What each of the servers of a generation cost, in all turns.
+type Generation = Vec<Vec<Cost>>;
+
+/// Loads the servers in turn.
+fn take_turns(servers: &[Server], loader: Loader, effort: Effort) -> Result<Generation> {
     // The first are there to warm up.
     let (warm, turns) = match loader {
-        Loader::Wrk | Loader::H2load => (1, 2),
-        Loader::Slices => (3, 5 * effort.rounds.min(9)),
+        Loader::Wrk | Loader::H2load => (1, 3),
+        Loader::Slices => (3, 8 * effort.rounds.min(3)),
     };
+    let mut all = vec![Vec::new(); servers.len()];
     for turn in 0..warm + turns {
         // There and back, so that no server always has the same neighbour.
         let mut order: Vec<_> = (0..servers.len()).collect();
         if turn % 2 == 1 {
             order.reverse();
         }
-        let mut costs = vec![Cost::default(); servers.len()];
         for at in order {
-            costs[at] = servers[at].load(loader)?;
+            let cost = servers[at].load(loader)?;
             servers[at].empty_log()?;
-        }
-        if turn >= warm {
-            for (own, all) in costs.iter().zip(&mut *all) {
-                all.push([*own, costs[0]]);
+            if turn >= warm {
+                all[at].push(cost);
             }
         }
     }
-    Ok(())
+    Ok(all)
 }
 
 impl Inner {
@@ -189,6 +192,18 @@ fn rows_of(inner: Inner, loader: Loader, of: impl Fn(Stack) -> Option<Cost>, row
         (
             Stack::Floor,
             "a layer that does nothing, InFlightRequests",
+            0.0,
+            vec![],
+        ),
+        (
+            Stack::Least,
+            "the recordings alone, which count wrongly",
+            0.0,
+            vec![],
+        ),
+        (
+            Stack::LeastAndLine,
+            "the recordings alone and a line that was ready before",
             0.0,
             vec![],
         ),
@@ -279,7 +294,7 @@ impl Loader {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Cost {
     /// Nanoseconds of processor a request.
     nanos: f64,
@@ -290,28 +305,31 @@ struct Cost {
 }
 
 impl Cost {
-    /// What it comes to beside the bare route, which took each turn with it: the median of how much more it is in a
-    /// turn, as the processor's own speed changes from one turn to the next.
-    fn typical(turns: &[[Self; 2]]) -> Self {
+    /// What the server at this place comes to: the mean of its generations.
+    fn typical(all: &[Generation], at: usize) -> Self {
         let of = |value: fn(&Self) -> f64| {
-            let bare = turns.iter().map(|[_, bare]| value(bare));
-            Self::more(turns, value)[1] * quartiles(bare.collect())[1]
+            let quiet = all.iter().map(|servers| Self::quiet(&servers[at], value));
+            quiet.sum::<f64>() / all.len() as f64
         };
         Self {
             nanos: of(|cost| cost.nanos),
-            sink: {
-                let bare = turns.iter().map(|[_, bare]| bare.nanos);
-                let parts = turns.iter().map(|[own, bare]| own.sink / bare.nanos);
-                quartiles(parts.collect())[1] * quartiles(bare.collect())[1]
-            },
-            rate: of(|cost| cost.rate),
+            sink: of(|cost| cost.sink),
+            rate: 1e9 / of(|cost| 1e9 / cost.rate),
         }
     }
 
-    /// How much more it is in a turn than the bare route.
-    fn more(turns: &[[Self; 2]], value: fn(&Self) -> f64) -> [f64; 3] {
-        let more = turns.iter().map(|[own, bare]| value(own) / value(bare));
+    /// How much more it takes than the bare route, which is the first, in each generation: the quartiles.
+    fn more(all: &[Generation], at: usize) -> [f64; 3] {
+        let more = all.iter().map(|servers| {
+            let [own, bare] = [at, 0].map(|at| Self::quiet(&servers[at], |cost| cost.nanos));
+            own / bare
+        });
         quartiles(more.collect())
+    }
+
+    /// The lower quartile of its turns: what else runs on the machine only adds, and adds to some of them.
+    fn quiet(turns: &[Self], value: fn(&Self) -> f64) -> f64 {
+        quartiles(turns.iter().map(value).collect())[0]
     }
 }
 

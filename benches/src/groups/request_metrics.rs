@@ -2,6 +2,7 @@
 
 use std::{fmt::Debug, rc::Rc};
 
+use anyhow::Result;
 use axum_prometheus::{PrometheusMetricLayer, PrometheusMetricLayerBuilder};
 use http::{Request, Response};
 use opentelemetry::{global, metrics::MeterProvider as _};
@@ -71,14 +72,10 @@ type Recorder = fn(usize, &'static str) -> Rc<dyn Backend>;
 /// is measured in the same rounds.
 const TOGETHER: &str = "each on its own recorder";
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 6] = [
     (TOGETHER, 1, own, together),
     ("inside an axum router, bare atomics", 1, bare, inside),
-    ("inside an axum router, bare atomics", 100, bare, inside),
-    ("inside an axum router, bare atomics", 10_000, bare, inside),
     ("outside of the router, bare atomics", 1, bare, outside),
-    ("outside of the router, bare atomics", 100, bare, outside),
-    ("outside of the router, bare atomics", 10_000, bare, outside),
     ("around a hyper service, bare atomics", 1, bare, plain),
     (
         "inside an axum router, metrics-exporter-prometheus",
@@ -94,36 +91,59 @@ const CASES: [Case; 10] = [
     ),
 ];
 
+/// Of how many routes how many are asked for.
+const MANY: [(usize, usize, &str); 4] = [
+    (1, 1, "1 route"),
+    (100, 100, "100 routes in turn"),
+    (10_000, 100, "10,000 routes, 100 of them in turn"),
+    (10_000, 10_000, "10,000 routes in turn"),
+];
+
 /// Compares. Whether nothing of ours allocated that must not.
-pub fn run(effort: Effort, rows: &mut Rows) -> bool {
+///
+/// # Errors
+///
+/// If another process of this program cannot be asked.
+pub fn run(effort: Effort, rows: &mut Rows) -> Result<bool> {
     println!("request-metrics: nanoseconds and allocations a request, one thread");
     for package in COMPILED {
         println!("  {}", versions::named(package));
     }
-    let costs = CASES.map(|(place, routes, recorder, sides)| {
-        let title = format!(
-            "{place}, {routes} {}",
-            if routes == 1 { "route" } else { "routes" }
-        );
+    let mut costs = Vec::new();
+    for (place, routes, recorder, sides) in CASES {
+        let title = format!("{place}, {routes} route");
+        costs.push(if effort.skips(&title) {
+            Costs::none(title)
+        } else if place == TOGETHER && !effort.is_of_one() && effort.processes > 1 {
+            harness::measure_apart(GROUP, &title, effort.processes)?
+        } else {
+            harness::measure(title, sides(routes, recorder), effort)
+        });
+    }
+    costs.extend([Place::Inside, Place::Outside].map(|place| {
+        let title = format!("{}, bare atomics, by routes", place.says());
         if effort.skips(&title) {
             return Costs::none(title);
         }
-        let costs = harness::measure(title, sides(routes, recorder), effort.in_batches_of(routes));
-        costs.print();
-        costs
-    });
+        // As many as there are routes: all are known when it begins, and what the other sides took from the caches is
+        // soon there again.
+        let effort = effort.in_batches_of(20_000);
+        harness::measure(title, by_routes(place, effort.only), effort)
+    }));
+    costs.iter().for_each(Costs::print);
     let [
         together,
         in_1,
-        in_100,
-        in_10_000,
-        out_1,
-        out_100,
-        out_10_000,
+        _,
         _,
         in_exporter,
         out_exporter,
-    ] = &costs;
+        in_many,
+        out_many,
+    ] = &costs[..]
+    else {
+        unreachable!("there are as many as comparisons");
+    };
 
     println!("\nabove the floor:");
     let peer = &axum_prometheus();
@@ -166,28 +186,26 @@ pub fn run(effort: Effort, rows: &mut Rows) -> bool {
     ] {
         row(case, together, OURS, &versions::named(other), told);
     }
-    for (name, place, routes, many, one) in [
-        (OURS, "inside a router", "100", in_100, in_1),
-        (OURS, "inside a router", "10,000", in_10_000, in_1),
-        (OURS_WITH_TABLE, "outside of it", "100", out_100, out_1),
-        (
-            OURS_WITH_TABLE,
-            "outside of it",
-            "10,000",
-            out_10_000,
-            out_1,
-        ),
-    ] {
-        let case = format!("{place}, {routes} routes in turn");
-        let row = Row::new(GROUP, case, many.added(name));
-        rows.add(row.beside("ours with 1 route", one.added(name)));
+    for (place, costs) in [(Place::Inside, in_many), (Place::Outside, out_many)] {
+        let [name, peer] = [place.ours(), &axum_prometheus()];
+        let [one, ..] = MANY.map(|(_, _, says)| format!("{name}, {says}"));
+        for (_, _, says) in &MANY[1..] {
+            let [case, ours] = [place.says(), name].map(|what| format!("{what}, {says}"));
+            let (row, counted) = costs.row(GROUP, &case, &ours, costs, &one);
+            let row = row.beside("ours with 1 route", costs.added(&one));
+            rows.add_counted((row.allocates_at_most(0.0), counted));
+            let peer = format!("{peer}, {says}");
+            let (row, counted) = costs.row(GROUP, &case, &ours, costs, &peer);
+            let row = row.beside(&axum_prometheus(), costs.added(&peer));
+            rows.add_counted((row, counted));
+        }
     }
     let allocating: Vec<_> = costs.iter().flat_map(Costs::allocating).collect();
     match &allocating[..] {
         [] => println!("contract: no allocation: kept"),
         sides => println!("contract: no allocation: BROKEN\n  {}", sides.join("\n  ")),
     }
-    allocating.is_empty()
+    Ok(allocating.is_empty())
 }
 
 fn bare(routes: usize, _: &'static str) -> Rc<dyn Backend> {
@@ -369,6 +387,97 @@ fn outside(routes: usize, recorder: Recorder) -> Vec<Side> {
     ]
 }
 
+#[derive(Clone, Copy)]
+enum Place {
+    Inside,
+    Outside,
+}
+
+impl Place {
+    const fn says(self) -> &'static str {
+        match self {
+            Self::Inside => "inside an axum router",
+            Self::Outside => "outside of the router",
+        }
+    }
+
+    const fn ours(self) -> &'static str {
+        match self {
+            Self::Inside => OURS,
+            Self::Outside => OURS_WITH_TABLE,
+        }
+    }
+}
+
+/// The floor, the peer and ours on few routes and on many, all in the same rounds. Only that of the name, if one is
+/// given: many routes take long to make.
+fn by_routes(place: Place, only: Option<&str>) -> Vec<Side> {
+    let mut sides = Vec::new();
+    let mut add = |name: &str, of: &str, make: &dyn Fn(&str) -> Side| {
+        let name = format!("{name}, {of}");
+        if only.is_none_or(|only| only == name) {
+            sides.push(make(&name));
+        }
+        sides.len()
+    };
+    for (routes, asked, says) in MANY {
+        let router = || route::router(routes);
+        let made = |name: &str, backend, service| side_of(name, backend, routes, asked, service);
+        if routes == 1 {
+            add("bare", says, &|name| {
+                made(name, Rc::new(()), route::service(router()))
+            });
+        }
+        let floor = add(&floor(), says, &|name| match place {
+            Place::Inside => made(
+                name,
+                Rc::new(()),
+                route::service(router().layer(in_flight())),
+            ),
+            Place::Outside => {
+                let service = in_flight().layer(route::service(router()));
+                side_of(name, Rc::new(()), routes, asked, service)
+            }
+        });
+        // It is the one that was added last.
+        let floor = floor.saturating_sub(1);
+        add(&axum_prometheus(), says, &|name| {
+            let backend = bare(routes, PEER_COUNTER);
+            let side = match place {
+                Place::Inside => made(name, backend, route::service(router().layer(prometheus()))),
+                Place::Outside => {
+                    let service = prometheus().layer(route::service(router()));
+                    side_of(name, backend, routes, asked, service)
+                }
+            };
+            side.above(floor)
+        });
+        add(place.ours(), says, &|name| {
+            let backend = bare(routes, COUNTER);
+            let side = match place {
+                Place::Inside => {
+                    let router = router().layer(ours(routes, Names::Api, None));
+                    made(name, backend, route::service(router))
+                }
+                Place::Outside => {
+                    let table = RouteTable::new(route::templates(routes));
+                    let table = table.expect("they are well-formed");
+                    let ours = ours(routes, Names::Api, Some(table));
+                    side_of(
+                        name,
+                        backend,
+                        routes,
+                        asked,
+                        ours.layer(route::service(router())),
+                    )
+                }
+            };
+            side.allocates_nothing().above(floor)
+        });
+    }
+    sides
+}
+
 fn plain(routes: usize, recorder: Recorder) -> Vec<Side> {
     let service = || service_fn(route::plain);
     let table = RouteTable::new(route::templates(routes)).expect("the templates are well-formed");
@@ -399,7 +508,25 @@ where
     R: http_body::Body,
     R::Error: Debug,
 {
-    let mut requests = Requests::new(routes);
+    side_of(name, backend, routes, routes, service)
+}
+
+/// Of which so many routes are asked for.
+fn side_of<S, B, R>(
+    name: &str,
+    backend: Rc<dyn Backend>,
+    routes: usize,
+    asked: usize,
+    service: S,
+) -> Side
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + 'static,
+    S::Error: Debug,
+    B: Default,
+    R: http_body::Body,
+    R::Error: Debug,
+{
+    let mut requests = Requests::to_some(routes, asked);
     Side::new(name, backend, move |n| requests.send(&service, n))
 }
 

@@ -1,6 +1,6 @@
 //! Metrics, a line and a scan of each request, all at once, beside what one would put together of the peers.
 
-use std::rc::Rc;
+use std::{cell::RefCell, rc::Rc};
 
 use axum::Router;
 use axum_prometheus::PrometheusMetricLayerBuilder;
@@ -14,23 +14,70 @@ use tower_request_metrics::{CountRequestBodyLayer, RequestMetrics};
 use tower_scan_lifecycle::{HttpScans, ScanMeta, ScanMetrics};
 use tracing::Level;
 
-use benches::route::{self, Requests};
+use benches::{
+    report::Row,
+    route::{self, Requests},
+};
 
 use crate::{
     backend::{Backend, Ours, Prometheus},
     harness::{self, Effort, Rows, Side},
+    kernel::Kernel,
+    least::{self, LeastLayer},
     lines::{Lines, Logged},
     versions,
 };
 
 const GROUP: &str = "whole-stack";
 
-/// Compares.
+const DIRECTLY: &str = "metrics and a line, directly";
+const THROUGH_TRACING: &str = "metrics and a line, through tracing";
+const ALL: &str = "metrics, a line through tracing, a scan and request bodies";
+const METRICS: &str = "metrics";
+const LEAST: &str = "the recordings alone, which count wrongly";
+
+/// Compares, by itself and as servers have it.
 pub fn run(effort: Effort, rows: &mut Rows) {
     let title = "whole-stack: nanoseconds and allocations a request, one thread";
-    if effort.skips(title) {
-        return;
+    if !effort.skips(title) {
+        let costs = harness::measure(title, sides(), effort);
+        costs.print();
+        for case in [DIRECTLY, THROUGH_TRACING, ALL] {
+            let (row, counted) = costs.row(GROUP, case, case, &costs, &peer());
+            rows.add_counted((row.headline(), counted));
+        }
     }
+    let title = "whole-stack: the same after a request and a response through the kernel";
+    if !effort.skips(title) {
+        let kernel = Kernel::new().expect("loopback can be connected to");
+        let kernel = Rc::new(RefCell::new(kernel));
+        let after = sides().into_iter().map(|side| {
+            let kernel = Rc::clone(&kernel);
+            side.after(move || kernel.borrow_mut().pass().expect("both ends are there"))
+        });
+        let costs = harness::measure(title, after.collect(), effort);
+        costs.print();
+        for case in [&*floor(), LEAST, METRICS, DIRECTLY, THROUGH_TRACING] {
+            let [bare, ours] = costs.beside_bare(case);
+            let case = format!("{case}: all of a request, the kernel before it");
+            rows.add(Row::new(GROUP, case, ours).beside("the bare route", bare));
+        }
+    }
+}
+
+fn floor() -> String {
+    versions::named("tower-http") + " InFlightRequests (the floor)"
+}
+
+fn peer() -> String {
+    format!(
+        "{}, Trace and json of {}",
+        versions::named("axum-prometheus"),
+        versions::named("tracing-subscriber")
+    )
+}
+
+fn sides() -> Vec<Side> {
     let (in_flight, _counter) = InFlightRequestsLayer::pair();
     let trace = || {
         TraceLayer::new_for_http()
@@ -51,23 +98,12 @@ pub fn run(effort: Effort, rows: &mut Rows) {
         .json()
         .with_writer(theirs.maker());
     let direct = JsonLogging::new().direct(&directly.layer());
-    let floor = versions::named("tower-http") + " InFlightRequests (the floor)";
-    let peer = format!(
-        "{}, Trace and json of {}",
-        versions::named("axum-prometheus"),
-        versions::named("tracing-subscriber")
-    );
-    let cases = [
-        "metrics and a line, directly",
-        "metrics and a line, through tracing",
-        "metrics, a line through tracing, a scan and request bodies",
-    ];
     let router = || route::router(1);
-    let sides = vec![
+    vec![
         side("bare", (), router()),
-        side(&floor, (), router().layer(in_flight)),
+        side(&floor(), (), router().layer(in_flight)),
         side(
-            &peer,
+            &peer(),
             (
                 Prometheus::new("axum_http_requests_total"),
                 Logged::new(json, theirs),
@@ -75,30 +111,34 @@ pub fn run(effort: Effort, rows: &mut Rows) {
             router().layer(trace()).layer(prometheus.build()),
         ),
         side(
-            cases[0],
+            DIRECTLY,
             (recorder(), directly),
             router().layer(ObserveLayer::new((metrics(), direct))),
         ),
         side(
-            cases[1],
+            THROUGH_TRACING,
             (recorder(), Logged::new(tracing.layer(), tracing)),
             router().layer(ObserveLayer::new((metrics(), JsonLogging::new()))),
         ),
         side(
-            cases[2],
+            ALL,
             // The scan has a line of its own.
             (recorder(), Logged::some(everything.layer(), everything, 2)),
             router()
                 .layer(CountRequestBodyLayer::default())
                 .layer(ObserveLayer::new((metrics(), JsonLogging::new(), scans))),
         ),
-    ];
-    let costs = harness::measure(title, sides, effort);
-    costs.print();
-    for case in cases {
-        let (row, counted) = costs.row(GROUP, case, case, &costs, &peer);
-        rows.add_counted((row.headline(), counted));
-    }
+        side(
+            METRICS,
+            recorder(),
+            router().layer(ObserveLayer::new(metrics())),
+        ),
+        side(
+            LEAST,
+            Ours::new(least::COUNTER),
+            router().layer(LeastLayer::default()),
+        ),
+    ]
 }
 
 fn side(name: &str, backend: impl Backend + 'static, router: Router) -> Side {
