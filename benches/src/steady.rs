@@ -47,7 +47,7 @@ const fn case(name: &'static str, operations: usize, make: fn() -> Work) -> Case
 
 const fn in_several(name: &'static str, operations: usize, make: fn() -> Work) -> Case {
     Case {
-        processes: 5,
+        processes: 3,
         ..case(name, operations, make)
     }
 }
@@ -62,20 +62,20 @@ pub const CASES: &[Case] = &[
         let router = route::router(100).layer(metrics(100, false));
         recorded(all_of(100, route::service(router)))
     }),
-    case("request-metrics/inside, 10,000 routes", 10_000, || {
-        let router = route::router(10_000).layer(metrics(10_000, false));
-        recorded(all_of(10_000, route::service(router)))
+    case("request-metrics/inside, 1,000 routes", 1_000, || {
+        let router = route::router(1_000).layer(metrics(1_000, false));
+        recorded(all_of(1_000, route::service(router)))
     }),
     case("request-metrics/outside, RouteTable", 2_000, || {
         let service = metrics(1, true).layer(route::service(route::router(1)));
         recorded(all_of(1, service))
     }),
     case(
-        "request-metrics/outside, RouteTable of 10,000",
-        10_000,
+        "request-metrics/outside, RouteTable of 1,000",
+        1_000,
         || {
-            let service = metrics(10_000, true).layer(route::service(route::router(10_000)));
-            recorded(all_of(10_000, service))
+            let service = metrics(1_000, true).layer(route::service(route::router(1_000)));
+            recorded(all_of(1_000, service))
         },
     ),
     case("request-metrics/hyper service, RouteTable", 2_000, || {
