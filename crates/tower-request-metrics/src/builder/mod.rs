@@ -278,7 +278,8 @@ impl RequestMetricsBuilder {
         self
     }
 
-    /// Registers a series again if it was not used for so long, as a recorder that forgets idle series
+    /// Registers a series again if it was not used for so long, or for up to a third less (that it is used is
+    /// noted no more often than that), as a recorder that forgets idle series
     /// would else not show what is recorded through its old handle. Should be well below the recorder's
     /// own time; `None` if the recorder forgets nothing, or, as tower-metrics-exporter's, brings a series
     /// back whose handle is used again. Default: 30 seconds. What was registered again is recorded through
