@@ -46,6 +46,12 @@ pub struct Requests {
     next: usize,
 }
 
+impl From<usize> for Requests {
+    fn from(routes: usize) -> Self {
+        Self::new(routes)
+    }
+}
+
 impl Requests {
     pub fn new(routes: usize) -> Self {
         Self::to_some(routes, routes)

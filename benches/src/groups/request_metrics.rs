@@ -422,7 +422,8 @@ fn by_routes(place: Place, only: Option<&str>) -> Vec<Side> {
     };
     for (routes, asked, says) in MANY {
         let router = || route::router(routes);
-        let made = |name: &str, backend, service| side_of(name, backend, routes, asked, service);
+        let requests = || Requests::to_some(routes, asked);
+        let made = |name: &str, backend, service| side(name, backend, requests(), service);
         if routes == 1 {
             add("bare", says, &|name| {
                 made(name, Rc::new(()), route::service(router()))
@@ -436,7 +437,7 @@ fn by_routes(place: Place, only: Option<&str>) -> Vec<Side> {
             ),
             Place::Outside => {
                 let service = in_flight().layer(route::service(router()));
-                side_of(name, Rc::new(()), routes, asked, service)
+                side(name, Rc::new(()), requests(), service)
             }
         });
         // It is the one that was added last.
@@ -447,7 +448,7 @@ fn by_routes(place: Place, only: Option<&str>) -> Vec<Side> {
                 Place::Inside => made(name, backend, route::service(router().layer(prometheus()))),
                 Place::Outside => {
                     let service = prometheus().layer(route::service(router()));
-                    side_of(name, backend, routes, asked, service)
+                    side(name, backend, requests(), service)
                 }
             };
             side.above(floor)
@@ -463,13 +464,8 @@ fn by_routes(place: Place, only: Option<&str>) -> Vec<Side> {
                     let table = RouteTable::new(route::templates(routes));
                     let table = table.expect("they are well-formed");
                     let ours = ours(routes, Names::Api, Some(table));
-                    side_of(
-                        name,
-                        backend,
-                        routes,
-                        asked,
-                        ours.layer(route::service(router())),
-                    )
+                    let service = ours.layer(route::service(router()));
+                    side(name, backend, requests(), service)
                 }
             };
             side.allocates_nothing().above(floor)
@@ -500,23 +496,11 @@ fn plain(routes: usize, recorder: Recorder) -> Vec<Side> {
     ]
 }
 
-fn side<S, B, R>(name: &str, backend: Rc<dyn Backend>, routes: usize, service: S) -> Side
-where
-    S: Service<Request<B>, Response = Response<R>> + Clone + 'static,
-    S::Error: Debug,
-    B: Default,
-    R: http_body::Body,
-    R::Error: Debug,
-{
-    side_of(name, backend, routes, routes, service)
-}
-
-/// Of which so many routes are asked for.
-fn side_of<S, B, R>(
+/// To all of so many routes, or with the requests given.
+fn side<S, B, R>(
     name: &str,
     backend: Rc<dyn Backend>,
-    routes: usize,
-    asked: usize,
+    requests: impl Into<Requests>,
     service: S,
 ) -> Side
 where
@@ -526,7 +510,7 @@ where
     R: http_body::Body,
     R::Error: Debug,
 {
-    let mut requests = Requests::to_some(routes, asked);
+    let mut requests = requests.into();
     Side::new(name, backend, move |n| requests.send(&service, n))
 }
 
