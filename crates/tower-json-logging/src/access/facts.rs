@@ -49,9 +49,13 @@ impl Copied {
         self.is_there.then_some(&*self.text)
     }
 
+    fn is_long(&self) -> bool {
+        self.text.capacity() > Self::LONG
+    }
+
     fn clear(&mut self) {
         self.is_there = false;
-        if self.text.capacity() > Self::LONG {
+        if self.is_long() {
             self.text = String::new();
         }
     }
@@ -108,8 +112,27 @@ impl Facts {
         self.route.get()
     }
 
+    pub(crate) fn forget_route(&mut self) {
+        self.route.is_there = false;
+    }
+
+    #[inline]
     pub(crate) fn set_user_agent(&mut self, value: &HeaderValue) {
+        match std::str::from_utf8(value.as_bytes()) {
+            Ok(text) => self.user_agent.set(start(text, 256)),
+            Err(_) => self.set_user_agent_lossy(value),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn set_user_agent_lossy(&mut self, value: &HeaderValue) {
         self.user_agent.set(&lossy(value, 256));
+    }
+
+    #[inline(never)]
+    pub(crate) fn set_scheme(&mut self, scheme: &Scheme) {
+        self.scheme = Some(scheme.clone());
     }
 
     /// Its first 256 characters.
@@ -117,15 +140,29 @@ impl Facts {
         self.user_agent.get()
     }
 
-    /// Whether there is memory that came with the request.
+    /// Whether there is memory that came with the request, or more than is kept.
     pub(crate) fn holds_memory(&self) -> bool {
         self.path.is_some()
             || self.query.is_some()
             || self.scheme.as_ref().is_some_and(|at| scheme(at).is_none())
             || !self.request_headers.is_empty()
+            || self.route.is_long()
+            || self.user_agent.is_long()
     }
 
-    /// Forgets a request.
+    /// Forgets a request that [holds no memory](Self::holds_memory).
+    #[inline]
+    pub(crate) fn forget(&mut self) {
+        self.route.is_there = false;
+        self.user_agent.is_there = false;
+        self.bytes_in = None;
+        self.client_ip = None;
+        if self.scheme.is_some() {
+            self.scheme = None;
+        }
+    }
+
+    /// Lets go of the memory.
     pub(crate) fn clear(&mut self) {
         self.method = Method::GET;
         self.route.clear();

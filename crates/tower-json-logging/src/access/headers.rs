@@ -35,19 +35,29 @@ impl<'a> Found<'a> {
         found
     }
 
+    pub(super) const fn has_trace(&self) -> bool {
+        self.trace_parent.is_some()
+    }
+
     /// Where the request belongs in its caller's trace, if it says so once.
-    pub(super) fn trace(self) -> Option<TraceContext> {
+    #[inline(never)]
+    pub(super) fn trace(&self) -> Option<TraceContext> {
         let value = self.trace_parent.filter(|_| !self.has_trace_parents)?;
         TraceContext::parse(value.as_bytes())
     }
 
-    pub(super) fn is_grpc(self) -> bool {
+    pub(super) fn is_grpc(&self) -> bool {
         let is_grpc = |value: &HeaderValue| value.as_bytes().starts_with(b"application/grpc");
         self.content_type.is_some_and(is_grpc)
     }
 
+    pub(super) const fn has_length(&self) -> bool {
+        self.content_length.is_some()
+    }
+
     /// Bytes of the request's body; `None` if it has none, or does not say.
-    pub(super) fn declared_length(self) -> Option<u64> {
+    #[inline(never)]
+    pub(super) fn declared_length(&self) -> Option<u64> {
         let length = self.content_length?.to_str().ok()?;
         // Digits only (RFC 9110 §8.6), and no more than a reader's integers hold.
         let is_number = length.bytes().all(|byte| byte.is_ascii_digit());

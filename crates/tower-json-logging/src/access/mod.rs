@@ -17,7 +17,7 @@ pub(crate) use self::{
     kind::{kind, varies},
     observer::is_of_request,
     settings::Settings,
-    write::{fact, measured, message, place},
+    write::{duration, fact, message, place},
 };
 pub use self::{
     observer::{JsonLogging, LoggedRequest},

@@ -12,14 +12,13 @@ use super::{
     facts::{Ended, Facts, Message, Request, Text, method, method_original, protocol},
     handover,
     headers::Found,
-    sample::Decision,
-    settings::{Settings, chosen},
+    settings::Settings,
 };
 use crate::{
     context::RequestContext,
     format::JsonLayer,
-    limit::{Passage, RateLimit},
-    names::{self, Lost, TARGET},
+    limit::RateLimit,
+    names::TARGET,
     redact::{PathPolicy, QueryPolicy},
     request_id,
     spare::Spare,
@@ -197,14 +196,17 @@ impl JsonLogging {
 impl Observe for JsonLogging {
     type Exchange = LoggedRequest;
 
+    // The code that requests take through a server is more than a processor keeps at hand: what few of them need is
+    // out of the way of the others.
     fn start(&self, request: &mut RequestHead<'_>) -> LoggedRequest {
-        let settings = &self.settings;
-        let skipped = settings.skip.as_ref().is_some_and(|skip| skip(request));
+        let settings = &*self.settings;
+        let is_skipped = settings.skips(request);
         let found = Found::within(request.headers());
-        let spare = Spare::take(&SPARE);
-        let mut logged = spare.unwrap_or_else(|| Box::new(Logged::new()));
+        let mut logged = Spare::take(&SPARE).unwrap_or_else(Logged::boxed);
         logged.is_grpc = found.is_grpc();
-        logged.settings = settings.is_for_later().then(|| Arc::clone(settings));
+        if settings.is_for_later() {
+            logged.settings = Some(Arc::clone(&self.settings));
+        }
         let Logged {
             context: spare,
             id_header,
@@ -212,27 +214,24 @@ impl Observe for JsonLogging {
         } = &mut *logged;
         // All is written where it stays: what is moved right after it was written is waited for.
         let context = RequestContext::new(spare.take(), |id, trace, facts| {
-            let given = found.request_id.filter(|_| !settings.ignores_request_ids);
-            let header = (!settings.is_silent).then_some(id_header);
-            match given.filter(|given| id.take(given)) {
-                Some(given) => {
-                    if let Some(header) = header {
-                        *header = Some(given.clone());
-                    }
-                }
-                None => id.make(header),
+            match found.request_id {
+                Some(given) if settings.takes(given) => id.take(given, id_header),
+                _ => id.make(id_header),
             }
-            if let Some(given) = found.trace() {
-                *trace = Some(given);
+            if settings.is_silent {
+                *id_header = None;
             }
-            if !skipped {
-                settings.look(request, found, facts);
+            if found.has_trace() {
+                *trace = found.trace();
             }
-            !skipped
+            if !is_skipped {
+                settings.look(request, &found, facts);
+            }
+            !is_skipped
         });
 
         if settings.inserts_context {
-            request.extensions_mut().insert(context.clone());
+            insert(request, &context);
         }
         let context = logged.context.insert(context);
         // Where there is no subscriber at all, `tracing` may still have the values made, for `log`: its feature of
@@ -245,6 +244,12 @@ impl Observe for JsonLogging {
     }
 }
 
+#[cold]
+#[inline(never)]
+fn insert(request: &mut RequestHead<'_>, context: &RequestContext) {
+    request.extensions_mut().insert(context.clone());
+}
+
 impl fmt::Debug for JsonLogging {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JsonLogging").finish_non_exhaustive()
@@ -255,6 +260,7 @@ impl fmt::Debug for JsonLogging {
 ///
 /// Its ids are given as text, though to see that they are text costs more than to have them shown if somebody looks:
 /// others write text in quotes.
+#[inline(never)]
 fn span_of(context: &RequestContext) -> Span {
     handover::begin(context, || {
         // At ERROR, so that a filter for severe events keeps what they belong to.
@@ -310,25 +316,27 @@ impl Exchange for LoggedRequest {
 }
 
 impl Logged {
-    const fn new() -> Self {
-        Self {
+    #[cold]
+    #[inline(never)]
+    fn boxed() -> Box<Self> {
+        Box::new(Self {
             settings: None,
             span: Span::none(),
             context: None,
             id_header: None,
             is_grpc: false,
             code: None,
-        }
+        })
     }
 
     fn head(&mut self, response: &mut ResponseHead<'_>) {
         let Some(context) = &self.context else { return };
         if context.facts().is_some() {
             response.at();
-            let names = self.settings.as_ref();
-            let names = names.map(|settings| &*settings.response_headers);
-            if let Some(names) = names.filter(|names| !names.is_empty()) {
-                context.set_response_headers(chosen(response.headers(), names));
+            if let Some(settings) = &self.settings {
+                if !settings.response_headers.is_empty() {
+                    settings.look_at_response(response, context);
+                }
             }
         }
         if self.is_grpc {
@@ -346,19 +354,10 @@ impl Logged {
         let Some(context) = &self.context else { return };
         let Some(facts) = context.facts() else { return };
         let settings = self.settings.as_deref();
-        let level = settings.and_then(|settings| settings.level.as_deref());
-        let level = level.map(|level| level(end));
-        let mut ended = self.ended(end, level);
-        if let Some(sample) = settings.and_then(|settings| settings.sample.as_ref()) {
-            match sample.decide(context, &ended) {
-                Decision::Kept => {}
-                Decision::Drawn(rate) => ended.sample_rate = Some(rate),
-                Decision::Dropped => return names::count_lost(ended.level, Lost::Sampled),
-            }
-        }
-        if let Some(bucket) = settings.and_then(|settings| settings.bucket.as_ref()) {
-            if ended.level > Level::WARN && bucket.take() == Passage::Held {
-                return names::count_lost(ended.level, Lost::RateLimited);
+        let mut ended = self.ended(end);
+        if let Some(settings) = settings.filter(|settings| settings.has_rules()) {
+            if !settings.rule(context, end, &mut ended) {
+                return;
             }
         }
         if let Some(core) = settings.and_then(|settings| settings.direct.as_ref()) {
@@ -372,8 +371,8 @@ impl Logged {
         }
     }
 
-    /// How the request ended; at `level`, if that was decided.
-    fn ended(&self, end: &End<'_>, level: Option<Level>) -> Ended {
+    /// How the request ended.
+    fn ended(&self, end: &End<'_>) -> Ended {
         let grpc = self.is_grpc.then(|| Code::of_end(self.code, end));
         let is_failure = match grpc {
             // A broken stream is the server's failure whatever code a peer would make of it.
@@ -388,11 +387,11 @@ impl Logged {
         };
         Ended {
             at: end.ended(),
-            level: level.unwrap_or(if is_failure {
+            level: if is_failure {
                 Level::ERROR
             } else {
                 Level::INFO
-            }),
+            },
             ending: end.ending(),
             status: end.effective_status().as_u16(),
             is_failure,
@@ -411,7 +410,9 @@ impl Drop for LoggedRequest {
             return;
         };
         // The span knows the context, which can be used again once nobody does.
-        logged.span = Span::none();
+        if !logged.span.is_none() {
+            logged.span = Span::none();
+        }
         let context = logged.context.take();
         logged.context = context.and_then(RequestContext::spare);
         logged.settings = None;
@@ -428,6 +429,7 @@ thread_local! {
 /// Logs the line through `tracing`.
 ///
 /// [`JsonLayer`] takes all from the request itself; the fields are for others.
+#[inline(never)]
 fn log(context: &RequestContext, facts: &Facts, ended: &Ended) {
     // The level of an event is a constant of it.
     macro_rules! line {

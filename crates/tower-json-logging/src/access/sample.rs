@@ -88,7 +88,7 @@ mod tests {
 
     fn made() -> RequestContext {
         RequestContext::new(None, |id, _, _| {
-            id.make(None);
+            id.make(&mut None);
             false
         })
     }

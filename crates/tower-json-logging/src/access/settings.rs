@@ -4,18 +4,22 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tower_observe::{End, RequestHead};
+use tower_observe::{End, RequestHead, ResponseHead};
 use tracing_core::Level;
 
 use super::{
     Sample,
-    facts::{Facts, Headers, Text},
+    facts::{Ended, Facts, Headers, Text},
     headers::Found,
+    sample::Decision,
 };
 use crate::{
+    context::RequestContext,
     format::core::Core,
-    limit::Bucket,
+    limit::{Bucket, Passage},
+    names::{self, Lost},
     redact::{PathPolicy, QueryPolicy},
+    request_id::RequestId,
 };
 
 /// What a [`JsonLogging`](crate::JsonLogging) was asked for.
@@ -43,56 +47,112 @@ pub(crate) type LevelOf = dyn Fn(&End<'_>) -> Level + Send + Sync;
 
 impl Settings {
     /// Whether a request's head or end is to do with them.
+    #[inline]
     pub(super) fn is_for_later(&self) -> bool {
-        self.direct.is_some()
-            || self.level.is_some()
-            || self.sample.is_some()
-            || self.bucket.is_some()
-            || !self.response_headers.is_empty()
+        self.direct.is_some() || self.has_rules() || !self.response_headers.is_empty()
+    }
+
+    /// Whether something says at which level a line is, or whether there is one.
+    #[inline]
+    pub(super) fn has_rules(&self) -> bool {
+        self.level.is_some() || self.sample.is_some() || self.bucket.is_some()
+    }
+
+    /// Whether something is asked for that is not looked at otherwise.
+    #[inline]
+    fn looks_closer(&self) -> bool {
+        !self.path.omits()
+            || self.route.is_some()
+            || self.client_ip.is_some()
+            || !self.request_headers.is_empty()
+    }
+
+    /// Whether requests may have this for their id, which one came with.
+    #[inline(never)]
+    pub(super) fn takes(&self, given: &HeaderValue) -> bool {
+        !self.ignores_request_ids && RequestId::is_well_formed(given)
+    }
+
+    #[inline]
+    pub(super) fn skips(&self, request: &RequestHead<'_>) -> bool {
+        self.skip.as_ref().is_some_and(|skip| skip(request))
     }
 
     /// Looks at a request, and notes what its line says. In place: the facts are large, and kept from
     /// request to request.
-    /// What is not there is not written, as the facts are [cleared](Facts::clear).
-    pub(super) fn look(&self, request: &RequestHead<'_>, found: Found<'_>, facts: &mut Facts) {
-        let uri = request.uri();
-        if !self.path.omits() || uri.query().is_some() {
-            (facts.path, facts.query) = Text::of(uri, self);
-        }
+    /// What is not there is not written, as the facts are [forgotten](Facts::forget).
+    #[inline]
+    pub(super) fn look(&self, request: &RequestHead<'_>, found: &Found<'_>, facts: &mut Facts) {
         facts.method.clone_from(request.method());
-        self.note_route(request, facts);
-        if let Some(scheme) = uri.scheme() {
-            facts.scheme = Some(scheme.clone());
-        }
         facts.version = request.version();
-        facts.bytes_in = found.declared_length();
-        facts.client_ip = self.client_ip_of(request);
+        let extensions = request.extensions();
+        #[cfg(feature = "axum")]
+        if let Some(matched) = extensions.get::<axum::extract::MatchedPath>() {
+            facts.set_route(matched.as_str());
+        }
+        if let Some(client) = extensions.get::<SocketAddr>() {
+            facts.client_ip = Some(client.ip());
+        }
         if let Some(agent) = found.user_agent {
             facts.set_user_agent(agent);
         }
-        if !self.request_headers.is_empty() {
-            facts.request_headers = chosen(request.headers(), &self.request_headers);
+        if found.has_length() {
+            facts.bytes_in = found.declared_length();
+        }
+        let uri = request.uri();
+        if let Some(scheme) = uri.scheme() {
+            facts.set_scheme(scheme);
+        }
+        if uri.query().is_some() || self.looks_closer() {
+            self.look_closer(request, facts);
         }
     }
 
-    fn note_route(&self, request: &RequestHead<'_>, facts: &mut Facts) {
+    /// Notes what few requests have, or few services ask for.
+    #[inline(never)]
+    fn look_closer(&self, request: &RequestHead<'_>, facts: &mut Facts) {
+        (facts.path, facts.query) = Text::of(request.uri(), self);
         if let Some(route) = &self.route {
-            if let Some(route) = route(request) {
-                facts.set_route(&route);
-            }
-        } else {
-            #[cfg(feature = "axum")]
-            if let Some(matched) = request.extensions().get::<axum::extract::MatchedPath>() {
-                facts.set_route(matched.as_str());
+            match route(request) {
+                Some(route) => facts.set_route(&route),
+                None => facts.forget_route(),
             }
         }
+        if let Some(client_ip) = &self.client_ip {
+            facts.client_ip = client_ip(request);
+        }
+        facts.request_headers = chosen(request.headers(), &self.request_headers);
     }
 
-    fn client_ip_of(&self, request: &RequestHead<'_>) -> Option<IpAddr> {
-        match &self.client_ip {
-            Some(client_ip) => client_ip(request),
-            None => request.extensions().get().map(SocketAddr::ip),
+    /// Notes the headers of a response that were asked for.
+    #[inline(never)]
+    pub(super) fn look_at_response(&self, response: &ResponseHead<'_>, context: &RequestContext) {
+        context.set_response_headers(chosen(response.headers(), &self.response_headers));
+    }
+
+    /// Decides about a line. False if there is to be none, which is counted.
+    #[inline(never)]
+    pub(super) fn rule(&self, context: &RequestContext, end: &End<'_>, ended: &mut Ended) -> bool {
+        if let Some(level) = &self.level {
+            ended.level = level(end);
         }
+        if let Some(sample) = &self.sample {
+            match sample.decide(context, ended) {
+                Decision::Kept => {}
+                Decision::Drawn(rate) => ended.sample_rate = Some(rate),
+                Decision::Dropped => {
+                    names::count_lost(ended.level, Lost::Sampled);
+                    return false;
+                }
+            }
+        }
+        if let Some(bucket) = &self.bucket {
+            if ended.level > Level::WARN && bucket.take() == Passage::Held {
+                names::count_lost(ended.level, Lost::RateLimited);
+                return false;
+            }
+        }
+        true
     }
 }
 

@@ -94,7 +94,9 @@ pub(crate) fn fact(out: &mut Vec<u8>, fact: Fact, content: &Content<'_>) -> Opti
             out.push(b'"');
         }
         Fact::GrpcStatus => number(out, ended.grpc? as u32),
-        Fact::Duration | Fact::TimeToHead | Fact::BytesOut => measured(out, fact, content)?,
+        Fact::Duration => duration(out, ended.duration, schema.durations),
+        Fact::TimeToHead => duration(out, ended.time_to_head?, schema.durations),
+        Fact::BytesOut => number(out, ended.bytes),
         Fact::BytesIn => number(out, facts.bytes_in?),
         Fact::Protocol => quoted(out, protocol(facts.version)),
         Fact::ProtocolVersion => quoted(out, protocol_version(facts.version)),
@@ -115,20 +117,9 @@ pub(crate) fn fact(out: &mut Vec<u8>, fact: Fact, content: &Content<'_>) -> Opti
     Some(false)
 }
 
-/// As [`fact`], of what was measured and is on nearly every line: without a call within a call.
+/// Writes a duration as the schema has it.
 #[inline]
-pub(crate) fn measured(out: &mut Vec<u8>, fact: Fact, content: &Content<'_>) -> Option<()> {
-    let ended = content.head.request?.ended;
-    match fact {
-        Fact::Duration => duration(out, ended.duration, content.schema.durations),
-        Fact::TimeToHead => duration(out, ended.time_to_head?, content.schema.durations),
-        _ => number(out, ended.bytes),
-    }
-    Some(())
-}
-
-#[inline]
-fn duration(out: &mut Vec<u8>, duration: Duration, form: Durations) {
+pub(crate) fn duration(out: &mut Vec<u8>, duration: Duration, form: Durations) {
     // Most are short, and written in one go.
     if form == Durations::Milliseconds && duration.as_secs() == 0 {
         let micros = (duration.subsec_nanos() + 500) / 1000;

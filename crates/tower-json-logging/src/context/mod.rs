@@ -80,20 +80,23 @@ impl Inner {
             || self.headers.get().is_some()
     }
 
-    /// Forgets a request.
+    /// Forgets a request that [holds no memory](Self::holds_memory).
+    #[inline]
+    fn forget(&mut self) {
+        self.trace = None;
+        self.facts.forget();
+        *self.seen.layer.get_mut() = 0;
+    }
+
+    /// Lets go of the memory.
+    #[inline(never)]
     fn clear(&mut self) {
         self.id.clear();
-        self.trace = None;
         self.facts.clear();
-        if self.headers.get().is_some() {
-            drop(self.headers.take());
-        }
-        *self.seen.layer.get_mut() = 0;
-        if *self.has_fields.get_mut() {
-            let fields = self.fields.get_mut();
-            fields.unwrap_or_else(PoisonError::into_inner).clear();
-            *self.has_fields.get_mut() = false;
-        }
+        drop(self.headers.take());
+        let fields = self.fields.get_mut();
+        fields.unwrap_or_else(PoisonError::into_inner).clear();
+        *self.has_fields.get_mut() = false;
     }
 }
 
@@ -124,14 +127,19 @@ impl RequestContext {
         spare: Option<Self>,
         look: impl FnOnce(&mut RequestId, &mut Option<TraceContext>, &mut Facts) -> bool,
     ) -> Self {
-        let spare = spare.or_else(|| Spare::take(&SPARE));
-        let mut inner = spare.map(|Self(inner)| inner).unwrap_or_default();
+        let Self(mut inner) = spare.unwrap_or_else(Self::another);
         // Nobody else has it.
         if let Some(place) = Arc::get_mut(&mut inner) {
-            place.clear();
+            place.forget();
             place.is_logged = look(&mut place.id, &mut place.trace, &mut place.facts);
         }
         Self(inner)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn another() -> Self {
+        Spare::take(&SPARE).unwrap_or_else(|| Self(Arc::default()))
     }
 
     /// Keeps the memory for a later request, unless somebody still looks at it.

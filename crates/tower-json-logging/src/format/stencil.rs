@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use crate::{
     access::{self, Request},
-    format::{fields::Fields, line::Content, timestamp},
+    format::{fields::Fields, line::Content, number::number, timestamp},
     schema::{Fact, Slot},
 };
 
@@ -71,22 +71,50 @@ pub(crate) struct Stencil {
 #[derive(Debug)]
 struct Part {
     block: [u8; Self::BLOCK],
-    len: usize,
-    then: Option<Variable>,
+    len: u8,
+    then: Step,
+}
+
+/// What comes after a part: what is on nearly every line has a step of its own.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Nothing,
+    Timestamp,
+    RequestId,
+    Place,
+    /// The place once more, if that is whole: it is the route, and escaped already.
+    Route,
+    Duration,
+    TimeToHead,
+    BytesOut,
+    Other(Variable),
 }
 
 impl Part {
     const BLOCK: usize = 64;
 
-    fn new(text: &[u8], then: Option<Variable>) -> Self {
+    fn new(text: &[u8], then: Step) -> Self {
         let mut block = [0; Self::BLOCK];
+        let mut len = 0;
         for (to, from) in block.iter_mut().zip(text) {
             *to = *from;
+            len += 1;
         }
-        Self {
-            block,
-            len: text.len(),
-            then,
+        Self { block, len, then }
+    }
+}
+
+impl Step {
+    const fn of(variable: Variable) -> Self {
+        match variable {
+            Variable::Timestamp => Self::Timestamp,
+            Variable::Id(Slot::RequestId) => Self::RequestId,
+            Variable::Place => Self::Place,
+            Variable::Fact(Fact::Route) => Self::Route,
+            Variable::Fact(Fact::Duration) => Self::Duration,
+            Variable::Fact(Fact::TimeToHead) => Self::TimeToHead,
+            Variable::Fact(Fact::BytesOut) => Self::BytesOut,
+            variable => Self::Other(variable),
         }
     }
 }
@@ -95,38 +123,39 @@ impl Stencil {
     /// Writes a line into the empty `out`, and tells how long it is. None if something is missing or does not fit:
     /// then it is no line.
     pub(crate) fn write(&self, out: &mut Vec<u8>, content: &Content<'_>) -> Option<usize> {
+        let request = content.head.request?;
+        let durations = content.schema.durations;
+        let other = |out: &mut Vec<u8>, variable| {
+            let is_whole = content.variable(out, variable) == Some(false);
+            is_whole.then_some(())
+        };
         let (mut place, mut end) = (None, 0);
         for part in &self.parts {
-            end = out.len() + part.len;
+            end = out.len() + usize::from(part.len);
             out.extend_from_slice(&part.block);
             out.truncate(end);
-            match (part.then, &place) {
-                (None, _) => {}
-                (Some(Variable::Timestamp), _) => timestamp::push(out, content.head.since_epoch),
-                (Some(Variable::Id(Slot::RequestId)), _) => {
-                    content.head.request?.context.request_id().write(out);
-                }
-                (Some(Variable::Place), _) => {
+            match part.then {
+                Step::Nothing => {}
+                Step::Timestamp => timestamp::push(out, content.head.since_epoch),
+                Step::RequestId => request.context.request_id().write(out),
+                Step::Place => {
                     let is_whole = access::place(out, content) == Some(false);
                     place = is_whole.then_some(end..out.len());
                 }
-                // The place is the route, and escaped already.
-                (Some(Variable::Fact(Fact::Route)), Some(place)) => {
-                    out.push(b'"');
-                    out.extend_from_within(place.clone());
-                    out.push(b'"');
-                }
-                (
-                    Some(Variable::Fact(
-                        fact @ (Fact::Duration | Fact::TimeToHead | Fact::BytesOut),
-                    )),
-                    _,
-                ) => access::measured(out, fact, content)?,
-                (Some(variable), _) => {
-                    if content.variable(out, variable) != Some(false) {
-                        return None;
+                Step::Route => match &place {
+                    Some(place) => {
+                        out.push(b'"');
+                        out.extend_from_within(place.clone());
+                        out.push(b'"');
                     }
+                    None => other(out, Variable::Fact(Fact::Route))?,
+                },
+                Step::Duration => access::duration(out, request.ended.duration, durations),
+                Step::TimeToHead => {
+                    access::duration(out, request.ended.time_to_head?, durations);
                 }
+                Step::BytesOut => number(out, request.ended.bytes),
+                Step::Other(variable) => other(out, variable)?,
             }
         }
         // Nothing comes after the last part.
@@ -140,16 +169,17 @@ impl Stencil {
         let mut start = 0;
         for Note { range, variable } in notes {
             let quote = usize::from(variable.is_in_quotes());
-            self.push(line.get(start..range.start + quote), Some(*variable));
+            let text = line.get(start..range.start + quote);
+            self.push(text, Step::of(*variable));
             start = range.end - quote;
         }
-        self.push(line.get(start..), None);
+        self.push(line.get(start..), Step::Nothing);
     }
 
-    fn push(&mut self, text: Option<&[u8]>, then: Option<Variable>) {
+    fn push(&mut self, text: Option<&[u8]>, then: Step) {
         let mut text = text.unwrap_or_default();
         while let Some((block, rest)) = text.split_first_chunk::<{ Part::BLOCK }>() {
-            self.parts.push(Part::new(block, None));
+            self.parts.push(Part::new(block, Step::Nothing));
             text = rest;
         }
         self.parts.push(Part::new(text, then));
@@ -323,7 +353,7 @@ mod tests {
         let header = || HeaderValue::from_str(&bytes).unwrap();
         let headers = || vec![(HeaderName::from_static("x-scan"), header())];
         let context = RequestContext::new(None, |id, place, facts| {
-            id.make(None);
+            id.make(&mut None);
             if trace {
                 let id = own.number | 1;
                 *place = TraceContext::parse(format!("00-{id:032x}-{id:016x}-01").as_bytes());
