@@ -44,10 +44,20 @@ struct Handles {
 #[derive(Clone, Default)]
 pub struct LeastLayer {
     handles: Arc<OnceLock<Arc<Handles>>>,
+    /// Whose series they are, if there are several.
+    route: Option<Arc<str>>,
     sink: Option<Sink>,
 }
 
 impl LeastLayer {
+    /// For one of several routes, each of which has a layer of its own: so none has to be looked up.
+    pub fn of_route(template: &str) -> Self {
+        Self {
+            route: Some(Arc::from(template)),
+            ..Self::default()
+        }
+    }
+
     /// Which also gives this sink a line.
     pub fn to(sink: Sink) -> Self {
         Self {
@@ -61,6 +71,7 @@ impl LeastLayer {
 pub struct Least<S> {
     inner: S,
     handles: Arc<OnceLock<Arc<Handles>>>,
+    route: Option<Arc<str>>,
     sink: Option<Sink>,
 }
 
@@ -71,6 +82,7 @@ impl<S> Layer<S> for LeastLayer {
         Least {
             inner,
             handles: Arc::clone(&self.handles),
+            route: self.route.clone(),
             sink: self.sink.clone(),
         }
     }
@@ -127,11 +139,16 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let started = Clock::system().now();
         let handles = self.handles.get_or_init(|| {
+            let labels = self
+                .route
+                .as_deref()
+                .map(|route| ("endpoint", route.to_owned()));
+            let labels = labels.as_slice();
             Arc::new(Handles {
-                active: metrics::gauge!("least_active_requests"),
-                requests: metrics::counter!(COUNTER),
-                seconds: metrics::histogram!("least_request_duration_seconds"),
-                bytes: metrics::histogram!("least_response_size_bytes"),
+                active: metrics::gauge!("least_active_requests", labels),
+                requests: metrics::counter!(COUNTER, labels),
+                seconds: metrics::histogram!("least_request_duration_seconds", labels),
+                bytes: metrics::histogram!("least_response_size_bytes", labels),
             })
         });
         handles.active.increment(1.0);

@@ -11,7 +11,7 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    routing::{RouterIntoService, get},
+    routing::{MethodRouter, RouterIntoService, get},
 };
 use bytes::Bytes;
 use http::{Request, Response, Uri};
@@ -25,8 +25,18 @@ pub fn templates(routes: usize) -> impl Iterator<Item = String> {
 
 /// This many routes, each of which answers two bytes.
 pub fn router(routes: usize) -> Router {
+    router_of(routes, |_| answering())
+}
+
+/// Answers two bytes.
+pub fn answering() -> MethodRouter {
+    get(async || "ok")
+}
+
+/// This many routes, each made of its template.
+pub fn router_of(routes: usize, route: impl Fn(&str) -> MethodRouter) -> Router {
     templates(routes).fold(Router::new(), |router, template| {
-        router.route(&template, get(async || "ok"))
+        router.route(&template, route(&template))
     })
 }
 

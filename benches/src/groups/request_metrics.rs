@@ -92,10 +92,12 @@ const CASES: [Case; 6] = [
 ];
 
 /// Of how many routes how many are asked for.
-const MANY: [(usize, usize, &str); 4] = [
+const MANY: [(usize, usize, &str); 6] = [
     (1, 1, "1 route"),
+    (100, 1, "one of 100 routes"),
+    (10_000, 1, "one of 10,000 routes"),
     (100, 100, "100 routes in turn"),
-    (10_000, 100, "10,000 routes, 100 of them in turn"),
+    (10_000, 100, "100 of 10,000 routes in turn"),
     (10_000, 10_000, "10,000 routes in turn"),
 ];
 
@@ -191,6 +193,11 @@ pub fn run(effort: Effort, rows: &mut Rows) -> Result<bool> {
         let [one, ..] = MANY.map(|(_, _, says)| format!("{name}, {says}"));
         for (_, _, says) in &MANY[1..] {
             let [case, ours] = [place.says(), name].map(|what| format!("{what}, {says}"));
+            if let Place::Inside = place {
+                let least = format!("{LEAST}, {says}");
+                let (row, _) = costs.row(GROUP, &case, &ours, costs, &least);
+                rows.add(row.beside("the recordings alone, in each route", costs.added(&least)));
+            }
             let (row, counted) = costs.row(GROUP, &case, &ours, costs, &one);
             let row = row.beside("ours with 1 route", costs.added(&one));
             rows.add_counted((row.allocates_at_most(0.0), counted));
@@ -470,6 +477,14 @@ fn by_routes(place: Place, only: Option<&str>) -> Vec<Side> {
             };
             side.allocates_nothing().above(floor)
         });
+        if let Place::Inside = place {
+            add(LEAST, says, &|name| {
+                let router = route::router_of(routes, |template| {
+                    route::answering().layer(LeastLayer::of_route(template))
+                });
+                made(name, bare(routes, least::COUNTER), route::service(router)).above(floor)
+            });
+        }
     }
     sides
 }
