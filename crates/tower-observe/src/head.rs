@@ -58,6 +58,15 @@ impl<'a> RequestHead<'a> {
         Self { request, started }
     }
 
+    /// The same view once more.
+    #[inline]
+    pub(crate) fn again(&mut self) -> RequestHead<'_> {
+        RequestHead {
+            request: &mut *self.request,
+            started: self.started,
+        }
+    }
+
     /// When the service was called with this request.
     #[inline]
     pub const fn started(&self) -> Moment {

@@ -189,7 +189,9 @@ macro_rules! tuple {
 
             #[inline]
             fn start(&self, request: &mut RequestHead<'_>) -> Self::Exchange {
-                ($(self.$at.start(request),)+)
+                // A view of its own for each: who keeps one, for all that the compiler knows, does not keep the others
+                // from being resolved.
+                ($(self.$at.start(&mut request.again()),)+)
             }
         }
 

@@ -12,18 +12,20 @@ use tracing_core::Level;
 use crate::{access::Settings, context::RequestContext};
 
 /// What is known of a request when it begins.
+// What every request has comes first: few lines of memory.
 #[derive(Default)]
+#[repr(C)]
 pub(crate) struct Facts {
+    pub(crate) version: Version,
+    pub(crate) client_ip: Option<IpAddr>,
     pub(crate) method: Method,
     route: Copied,
+    user_agent: Copied,
+    pub(crate) bytes_in: Option<u64>,
+    pub(crate) scheme: Option<Scheme>,
     /// What the policies let through, as text.
     pub(crate) path: Option<Text>,
     pub(crate) query: Option<Text>,
-    pub(crate) scheme: Option<Scheme>,
-    pub(crate) version: Version,
-    pub(crate) bytes_in: Option<u64>,
-    pub(crate) client_ip: Option<IpAddr>,
-    user_agent: Copied,
     pub(crate) request_headers: Headers,
 }
 

@@ -1,6 +1,9 @@
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::trace_context::TraceContext;
+use crate::{request_id, trace_context::TraceContext};
+
+static REQUEST_ID: HeaderName = request_id::HEADER;
+static TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What a request's headers say of it. All are found in one pass: to look up each would take a hash of its
 /// name.
@@ -18,16 +21,20 @@ impl<'a> Found<'a> {
     pub(super) fn within(headers: &'a HeaderMap) -> Self {
         let mut found = Self::default();
         for (name, value) in headers {
-            let place = match name.as_str() {
-                "x-request-id" => &mut found.request_id,
-                "traceparent" => {
-                    found.has_trace_parents = found.trace_parent.is_some();
-                    &mut found.trace_parent
-                }
-                "content-type" => &mut found.content_type,
-                "content-length" => &mut found.content_length,
-                "user-agent" => &mut found.user_agent,
-                _ => continue,
+            // Not by their texts: those of the standard's have to be looked up.
+            let place = if *name == header::USER_AGENT {
+                &mut found.user_agent
+            } else if *name == header::CONTENT_TYPE {
+                &mut found.content_type
+            } else if *name == header::CONTENT_LENGTH {
+                &mut found.content_length
+            } else if *name == REQUEST_ID {
+                &mut found.request_id
+            } else if *name == TRACE_PARENT {
+                found.has_trace_parents = found.trace_parent.is_some();
+                &mut found.trace_parent
+            } else {
+                continue;
             };
             // The first of them.
             place.get_or_insert(value);
@@ -68,10 +75,7 @@ impl<'a> Found<'a> {
 
 #[cfg(test)]
 mod tests {
-    use http::header;
-
     use super::*;
-    use crate::request_id;
 
     const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 

@@ -12,7 +12,7 @@ use super::{
     facts::{Ended, Facts, Message, Request, Text, method, method_original, protocol},
     handover,
     headers::Found,
-    settings::Settings,
+    settings::{Seen, Settings},
 };
 use crate::{
     context::RequestContext,
@@ -196,12 +196,33 @@ impl JsonLogging {
 impl Observe for JsonLogging {
     type Exchange = LoggedRequest;
 
+    // Where the type of the request is known: there its head need not be asked by way of a table.
+    #[expect(clippy::inline_always, reason = "as above")]
+    #[inline(always)]
+    fn start(&self, request: &mut RequestHead<'_>) -> LoggedRequest {
+        let seen = Seen {
+            method: request.method(),
+            uri: request.uri(),
+            version: request.version(),
+            headers: request.headers(),
+            extensions: request.extensions(),
+        };
+        let logged = self.begin(request, &seen);
+        if self.settings.inserts_context {
+            logged.insert_context(request);
+        }
+        logged
+    }
+}
+
+impl JsonLogging {
     // The code that requests take through a server is more than a processor keeps at hand: what few of them need is
     // out of the way of the others.
-    fn start(&self, request: &mut RequestHead<'_>) -> LoggedRequest {
+    #[inline(never)]
+    fn begin(&self, request: &RequestHead<'_>, seen: &Seen<'_>) -> LoggedRequest {
         let settings = &*self.settings;
         let is_skipped = settings.skips(request);
-        let found = Found::within(request.headers());
+        let found = Found::within(seen.headers);
         let mut logged = Spare::take(&SPARE).unwrap_or_else(Logged::boxed);
         logged.is_grpc = found.is_grpc();
         if settings.is_for_later() {
@@ -225,14 +246,10 @@ impl Observe for JsonLogging {
                 *trace = found.trace();
             }
             if !is_skipped {
-                settings.look(request, &found, facts);
+                settings.look(request, seen, &found, facts);
             }
             !is_skipped
         });
-
-        if settings.inserts_context {
-            insert(request, &context);
-        }
         let context = logged.context.insert(context);
         // Where there is no subscriber at all, `tracing` may still have the values made, for `log`: its feature of
         // that name, which axum's defaults turn on. That there is none is known until somebody has all
@@ -242,12 +259,6 @@ impl Observe for JsonLogging {
         }
         LoggedRequest(Some(logged))
     }
-}
-
-#[cold]
-#[inline(never)]
-fn insert(request: &mut RequestHead<'_>, context: &RequestContext) {
-    request.extensions_mut().insert(context.clone());
 }
 
 impl fmt::Debug for JsonLogging {
@@ -293,6 +304,16 @@ struct Logged {
     code: Option<Code>,
 }
 
+impl LoggedRequest {
+    #[inline(never)]
+    fn insert_context(&self, request: &mut RequestHead<'_>) {
+        let context = self.0.as_ref().and_then(|logged| logged.context.clone());
+        if let Some(context) = context {
+            request.extensions_mut().insert(context);
+        }
+    }
+}
+
 impl Exchange for LoggedRequest {
     fn head(&mut self, response: &mut ResponseHead<'_>) {
         if let Some(logged) = &mut self.0 {
@@ -327,6 +348,21 @@ impl Logged {
             is_grpc: false,
             code: None,
         })
+    }
+
+    /// Keeps the memory for a later request.
+    #[inline(never)]
+    fn spare(mut self: Box<Self>) {
+        // The span knows the context, which can be used again once nobody does.
+        if !self.span.is_none() {
+            self.span = Span::none();
+        }
+        let context = self.context.take();
+        self.context = context.and_then(RequestContext::spare);
+        self.settings = None;
+        self.id_header = None;
+        self.code = None;
+        Spare::put(&SPARE, self);
     }
 
     fn head(&mut self, response: &mut ResponseHead<'_>) {
@@ -405,20 +441,11 @@ impl Logged {
 }
 
 impl Drop for LoggedRequest {
+    #[inline]
     fn drop(&mut self) {
-        let Some(mut logged) = self.0.take() else {
-            return;
-        };
-        // The span knows the context, which can be used again once nobody does.
-        if !logged.span.is_none() {
-            logged.span = Span::none();
+        if let Some(logged) = self.0.take() {
+            logged.spare();
         }
-        let context = logged.context.take();
-        logged.context = context.and_then(RequestContext::spare);
-        logged.settings = None;
-        logged.id_header = None;
-        logged.code = None;
-        Spare::put(&SPARE, logged);
     }
 }
 

@@ -3,7 +3,7 @@ use std::{
     sync::Arc,
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use tower_observe::{End, RequestHead, ResponseHead};
 use tracing_core::Level;
 
@@ -40,6 +40,15 @@ pub(crate) struct Settings {
     pub(crate) inserts_context: bool,
     /// Where lines go that do not go through `tracing`.
     pub(crate) direct: Option<Arc<Core>>,
+}
+
+/// What there is to be seen of a request.
+pub(super) struct Seen<'a> {
+    pub(super) method: &'a Method,
+    pub(super) uri: &'a Uri,
+    pub(super) version: Version,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) extensions: &'a Extensions,
 }
 
 pub(crate) type Hook<T> = dyn Fn(&RequestHead<'_>) -> T + Send + Sync;
@@ -82,15 +91,20 @@ impl Settings {
     /// request to request.
     /// What is not there is not written, as the facts are [forgotten](Facts::forget).
     #[inline]
-    pub(super) fn look(&self, request: &RequestHead<'_>, found: &Found<'_>, facts: &mut Facts) {
-        facts.method.clone_from(request.method());
-        facts.version = request.version();
-        let extensions = request.extensions();
+    pub(super) fn look(
+        &self,
+        request: &RequestHead<'_>,
+        seen: &Seen<'_>,
+        found: &Found<'_>,
+        facts: &mut Facts,
+    ) {
+        facts.method.clone_from(seen.method);
+        facts.version = seen.version;
         #[cfg(feature = "axum")]
-        if let Some(matched) = extensions.get::<axum::extract::MatchedPath>() {
+        if let Some(matched) = seen.extensions.get::<axum::extract::MatchedPath>() {
             facts.set_route(matched.as_str());
         }
-        if let Some(client) = extensions.get::<SocketAddr>() {
+        if let Some(client) = seen.extensions.get::<SocketAddr>() {
             facts.client_ip = Some(client.ip());
         }
         if let Some(agent) = found.user_agent {
@@ -99,11 +113,10 @@ impl Settings {
         if found.has_length() {
             facts.bytes_in = found.declared_length();
         }
-        let uri = request.uri();
-        if let Some(scheme) = uri.scheme() {
+        if let Some(scheme) = seen.uri.scheme() {
             facts.set_scheme(scheme);
         }
-        if uri.query().is_some() || self.looks_closer() {
+        if seen.uri.query().is_some() || self.looks_closer() {
             self.look_closer(request, facts);
         }
     }

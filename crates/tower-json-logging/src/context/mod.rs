@@ -56,19 +56,21 @@ use crate::{
 #[derive(Clone)]
 pub struct RequestContext(Arc<Inner>);
 
+// What every request has comes first: few lines of memory.
 #[derive(Default)]
+#[repr(C)]
 pub(crate) struct Inner {
     id: RequestId,
-    trace: Option<TraceContext>,
-    facts: Facts,
     /// Whether there is to be a line.
     is_logged: bool,
     /// Whether there is a field, so that most lines take no lock.
     has_fields: AtomicBool,
-    fields: Mutex<Vec<(&'static str, Value)>>,
+    seen: Seen,
+    facts: Facts,
     /// Of the response; they come after the request was handed on.
     headers: OnceLock<Headers>,
-    seen: Seen,
+    trace: Option<TraceContext>,
+    fields: Mutex<Vec<(&'static str, Value)>>,
 }
 
 impl Inner {
@@ -225,11 +227,16 @@ impl RequestContext {
 
     /// Gives each field to `f`, in the order in which they were first set, which is that of the line.
     pub(crate) fn each(&self, mut f: impl FnMut(&'static str, &Value)) {
-        if self.0.has_fields.load(Ordering::Acquire) {
+        if self.has_fields() {
             for (name, value) in self.fields().iter() {
                 f(name, value);
             }
         }
+    }
+
+    /// Whether a field was set.
+    pub(crate) fn has_fields(&self) -> bool {
+        self.0.has_fields.load(Ordering::Acquire)
     }
 
     fn fields(&self) -> MutexGuard<'_, Vec<(&'static str, Value)>> {

@@ -119,7 +119,15 @@ impl Core {
     }
 
     /// Adds what a request was given, where nothing says so yet.
+    #[inline]
     pub(crate) fn merge_context(&self, fields: &mut Fields, context: &RequestContext) {
+        if context.has_fields() {
+            self.merge_fields(fields, context);
+        }
+    }
+
+    #[inline(never)]
+    fn merge_fields(&self, fields: &mut Fields, context: &RequestContext) {
         context.each(|name, value| {
             let plan = self.plan_of_context(name);
             let is_there = match &plan.place {

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use crate::{
     access::{self, Request},
-    format::{fields::Fields, line::Content, number::number, timestamp},
+    format::{escape, fields::Fields, line::Content, number::number, timestamp},
     schema::{Fact, Slot},
 };
 
@@ -63,17 +63,22 @@ impl Kind {
 #[derive(Debug, Default)]
 pub(crate) struct Stencil {
     kind: Kind,
+    /// What is around the variables, and a block of nothing behind it. All of it together: a request takes a server
+    /// through more memory than is at hand.
+    text: Vec<u8>,
     parts: Vec<Part>,
 }
 
-/// Some text, which is copied as a block of one size (that takes no call, which would cost more than the
-/// copy), and what comes after it.
-#[derive(Debug)]
+/// So many bytes of the text, and what comes after them.
+///
+/// They are copied as a block of one size: that takes no call, which would cost more than the copy.
+#[derive(Clone, Copy, Debug)]
 struct Part {
-    block: [u8; Self::BLOCK],
     len: u8,
     then: Step,
 }
+
+const BLOCK: usize = 64;
 
 /// What comes after a part: what is on nearly every line has a step of its own.
 #[derive(Clone, Copy, Debug)]
@@ -87,20 +92,17 @@ enum Step {
     Duration,
     TimeToHead,
     BytesOut,
+    UserAgent,
     Other(Variable),
 }
 
 impl Part {
-    const BLOCK: usize = 64;
-
-    fn new(text: &[u8], then: Step) -> Self {
-        let mut block = [0; Self::BLOCK];
-        let mut len = 0;
-        for (to, from) in block.iter_mut().zip(text) {
-            *to = *from;
-            len += 1;
+    #[expect(clippy::cast_possible_truncation, reason = "at most a block")]
+    const fn new(len: usize, then: Step) -> Self {
+        Self {
+            len: len as u8,
+            then,
         }
-        Self { block, len, then }
     }
 }
 
@@ -114,6 +116,7 @@ impl Step {
             Variable::Fact(Fact::Duration) => Self::Duration,
             Variable::Fact(Fact::TimeToHead) => Self::TimeToHead,
             Variable::Fact(Fact::BytesOut) => Self::BytesOut,
+            Variable::Fact(Fact::UserAgent) => Self::UserAgent,
             variable => Self::Other(variable),
         }
     }
@@ -130,10 +133,13 @@ impl Stencil {
             is_whole.then_some(())
         };
         let (mut place, mut end) = (None, 0);
+        let mut text = &*self.text;
         for part in &self.parts {
-            end = out.len() + usize::from(part.len);
-            out.extend_from_slice(&part.block);
+            let len = usize::from(part.len);
+            end = out.len() + len;
+            out.extend_from_slice(text.first_chunk::<BLOCK>()?);
             out.truncate(end);
+            text = text.get(len..)?;
             match part.then {
                 Step::Nothing => {}
                 Step::Timestamp => timestamp::push(out, content.head.since_epoch),
@@ -155,6 +161,12 @@ impl Stencil {
                     access::duration(out, request.ended.time_to_head?, durations);
                 }
                 Step::BytesOut => number(out, request.ended.bytes),
+                Step::UserAgent => {
+                    let room = content.limits.max_value();
+                    if escape::text(out, room, request.facts.user_agent()?) {
+                        return None;
+                    }
+                }
                 Step::Other(variable) => other(out, variable)?,
             }
         }
@@ -165,6 +177,7 @@ impl Stencil {
     /// Takes over a line that was written.
     fn cut(&mut self, kind: Kind, line: &[u8], notes: &[Note]) {
         self.kind = kind;
+        self.text.clear();
         self.parts.clear();
         let mut start = 0;
         for Note { range, variable } in notes {
@@ -174,15 +187,18 @@ impl Stencil {
             start = range.end - quote;
         }
         self.push(line.get(start..), Step::Nothing);
+        self.text.extend_from_slice(&[0; BLOCK]);
     }
 
     fn push(&mut self, text: Option<&[u8]>, then: Step) {
-        let mut text = text.unwrap_or_default();
-        while let Some((block, rest)) = text.split_first_chunk::<{ Part::BLOCK }>() {
-            self.parts.push(Part::new(block, Step::Nothing));
-            text = rest;
+        let text = text.unwrap_or_default();
+        self.text.extend_from_slice(text);
+        let mut left = text.len();
+        while left > BLOCK {
+            self.parts.push(Part::new(BLOCK, Step::Nothing));
+            left -= BLOCK;
         }
-        self.parts.push(Part::new(text, then));
+        self.parts.push(Part::new(left, then));
     }
 }
 
@@ -378,7 +394,7 @@ mod tests {
             context.set_response_headers(headers());
         }
         let mut fields = Fields::new();
-        let written = |out: &mut Vec<u8>| crate::format::escape::text(out, 1024, &own.text);
+        let written = |out: &mut Vec<u8>| escape::text(out, 1024, &own.text);
         if scan_id {
             fields.put_slot(Slot::ScanId, written);
         }
