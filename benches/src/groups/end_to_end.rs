@@ -68,7 +68,7 @@ fn served(inner: Inner, stacks: &[Stack], effort: Effort, rows: &mut Rows) -> Re
     };
     let generations = |loader| match loader {
         Loader::Wrk | Loader::H2load => effort.rounds.min(3),
-        Loader::Slices => effort.rounds.min(11),
+        Loader::Slices => effort.rounds.min(30),
     };
     let mut all = vec![Vec::new(); loaders.len()];
     let most = loaders.iter().map(|loader| generations(*loader)).max();
@@ -140,7 +140,7 @@ fn take_turns(servers: &[Server], loader: Loader, effort: Effort) -> Result<Gene
     // The first are there to warm up.
     let (warm, turns) = match loader {
         Loader::Wrk | Loader::H2load => (1, 3),
-        Loader::Slices => (3, 8 * effort.rounds.min(3)),
+        Loader::Slices => (2, 8),
     };
     let mut all = vec![Vec::new(); servers.len()];
     for turn in 0..warm + turns {
