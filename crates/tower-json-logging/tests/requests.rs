@@ -602,6 +602,83 @@ fn what_a_request_said_is_not_on_a_later_ones_line() {
     assert_ne!(after["request_id"], "given");
 }
 
+/// As above, with a request that leaves no memory to let go of.
+#[test]
+fn what_a_request_said_in_passing_is_not_on_a_later_ones_line() {
+    let logging = JsonLogging::new()
+        .route(|request| (*request.method() == Method::POST).then(|| "/scans".to_owned()));
+    let layer = JsonLoggingLayer::from(logging);
+    let keys = |line: &Value| {
+        let keys = line.as_object().unwrap().keys();
+        keys.cloned().collect::<Vec<_>>()
+    };
+    let before = keys(&logged(&layer, get("/"), |_| Ok(hello())).line());
+    let mut full = Request::post("/scans/7")
+        .header(
+            "traceparent",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        )
+        .header("user-agent", "curl/8.4.0")
+        .header("content-length", "7")
+        .body(())
+        .unwrap();
+    full.extensions_mut()
+        .insert(SocketAddr::from(([10, 0, 0, 1], 4711)));
+    let line = logged(&layer, full, |_| Ok(hello())).line();
+    for key in ["route", "bytes_in", "client_ip", "user_agent", "trace_id"] {
+        assert!(line.get(key).is_some(), "{key} is not in {line}");
+    }
+    let after = logged(&layer, get("/"), |_| Ok(hello())).line();
+    assert_eq!(keys(&after), before);
+}
+
+#[test]
+fn what_a_service_was_told_to_ask_is_not_known_from_elsewhere() {
+    let logging = JsonLogging::new().client_ip(|_| None);
+    let mut request = get("/");
+    request
+        .extensions_mut()
+        .insert(SocketAddr::from(([10, 0, 0, 1], 4711)));
+    let line = logged(&logging.into(), request, |_| Ok(hello())).line();
+    assert_eq!(line.get("client_ip"), None, "{line}");
+}
+
+/// The lines of a request that axum has a route for, and then of one that it has none for.
+#[cfg(feature = "axum")]
+fn with_a_route_and_without(logging: JsonLogging) -> Vec<Value> {
+    use tower::ServiceExt as _;
+
+    let log = Log::default();
+    let subscriber = tracing_subscriber::registry().with(log.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        let app = axum::Router::new()
+            .route("/scans/{id}", axum::routing::get(async || "ok"))
+            .layer(JsonLoggingLayer::from(logging));
+        for path in ["/scans/7", "/nothing"] {
+            let request = Request::get(path).body(axum::body::Body::empty());
+            let Ok(response) = now(app.clone().oneshot(request.unwrap_or_default()));
+            drop(now(response.into_body().collect()));
+        }
+    });
+    log.lines()
+}
+
+#[cfg(feature = "axum")]
+#[test]
+fn the_route_of_axum_is_not_on_the_next_line() {
+    let lines = with_a_route_and_without(JsonLogging::new());
+    let routes = lines.iter().map(|line| line.get("route"));
+    assert!(routes.eq([Some(&json!("/scans/{id}")), None]), "{lines:#?}");
+}
+
+#[cfg(feature = "axum")]
+#[test]
+fn a_route_that_is_not_told_is_not_that_of_axum() {
+    let lines = with_a_route_and_without(JsonLogging::new().route(|_| None));
+    let mut routes = lines.iter().map(|line| line.get("route"));
+    assert!(routes.all(|route| route.is_none()), "{lines:#?}");
+}
+
 #[test]
 fn a_thousand_interleaved_requests_do_not_mix() {
     let log = Log::default();
