@@ -127,8 +127,9 @@ impl RequestId {
                 }
             }
         };
-        // A thread that ends has none anymore, but may still make one.
-        if MADE.try_with(take).is_err() {
+        // A thread that ends has none anymore, nor one that is just making some, but may still need one.
+        let _ = MADE.try_with(take);
+        if header.is_none() {
             *header = Made::new().more();
         }
         // All have as many.

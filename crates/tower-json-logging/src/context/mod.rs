@@ -132,6 +132,10 @@ impl RequestContext {
         let Self(mut inner) = spare.unwrap_or_else(Self::another);
         // Nobody else has it.
         if let Some(place) = Arc::get_mut(&mut inner) {
+            // Others may have set a field until they let go of it, which was not seen for certain before now.
+            if *place.has_fields.get_mut() {
+                place.clear();
+            }
             place.forget();
             place.is_logged = look(&mut place.id, &mut place.trace, &mut place.facts);
         }
