@@ -118,17 +118,7 @@ impl Facts {
         self.route.is_there = false;
     }
 
-    #[inline]
     pub(crate) fn set_user_agent(&mut self, value: &HeaderValue) {
-        match std::str::from_utf8(value.as_bytes()) {
-            Ok(text) => self.user_agent.set(start(text, 256)),
-            Err(_) => self.set_user_agent_lossy(value),
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn set_user_agent_lossy(&mut self, value: &HeaderValue) {
         self.user_agent.set(&lossy(value, 256));
     }
 
@@ -301,10 +291,13 @@ pub(super) fn scheme(scheme: &Scheme) -> Option<&'static str> {
 }
 
 /// The first characters of a header's value.
+#[inline]
 pub(super) fn lossy(value: &HeaderValue, most: usize) -> Cow<'_, str> {
-    match String::from_utf8_lossy(value.as_bytes()) {
-        Cow::Borrowed(text) => Cow::Borrowed(start(text, most)),
-        Cow::Owned(text) => Cow::Owned(String::from(start(&text, most))),
+    let bytes = value.as_bytes();
+    // Nearly all are text: then nothing is looked for that has to be replaced.
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(start(text, most)),
+        Err(_) => Cow::Owned(String::from(start(&String::from_utf8_lossy(bytes), most))),
     }
 }
 
