@@ -9,57 +9,85 @@ use http::{
 use tower_observe::{Ending, Moment, grpc::Code};
 use tracing_core::Level;
 
-use crate::{access::Settings, context::RequestContext};
+use crate::{access::Settings, context::RequestContext, format::escape::is_plain};
 
 /// What is known of a request when it begins.
 // What every request has comes first: few lines of memory.
 #[derive(Default)]
 #[repr(C)]
 pub(crate) struct Facts {
-    pub(crate) version: Version,
-    pub(crate) client_ip: Option<IpAddr>,
-    pub(crate) method: Method,
-    route: Copied,
-    user_agent: Copied,
-    pub(crate) bytes_in: Option<u64>,
-    pub(crate) scheme: Option<Scheme>,
+    /// What there is; the rest is an earlier request's.
+    bits: Bits,
+    client_ip: Option<IpAddr>,
+    // In memory of their own, which is used again: who counts the users of others' memory does so by instructions
+    // that are slow.
+    route: String,
+    /// UTF-8.
+    user_agent: Vec<u8>,
+    bytes_in: u64,
+    /// One that has no [number](method_number).
+    method: Option<Method>,
     /// What the policies let through, as text.
-    pub(crate) path: Option<Text>,
-    pub(crate) query: Option<Text>,
-    pub(crate) request_headers: Headers,
+    path: Option<Text>,
+    query: Option<Text>,
+    request_headers: Headers,
 }
 
-/// A text in memory of its own, which is used again: who counts the users of others' memory does so by
-/// instructions that are slow.
-#[derive(Default)]
-struct Copied {
-    text: String,
-    is_there: bool,
-}
+/// What there is of a request, its method, its version and its scheme.
+///
+/// In one word: to forget it, or to compare it, is to forget and to compare all.
+#[derive(Clone, Copy, Default)]
+struct Bits(u32);
 
-impl Copied {
-    /// More memory than is kept for the next one.
-    const LONG: usize = 512;
+impl Bits {
+    const COUNT: u32 = 20;
 
-    fn set(&mut self, text: &str) {
-        self.text.clear();
-        self.text.push_str(text);
-        self.is_there = true;
+    const METHOD: u32 = 0;
+    const VERSION: u32 = 4;
+    const SCHEME: u32 = 7;
+    const ROUTE: u32 = 1 << 9;
+    /// The route is short, and nothing of it has to be escaped.
+    const ROUTE_IS_PLAIN: u32 = 1 << 10;
+    const USER_AGENT: u32 = 1 << 11;
+    const USER_AGENT_IS_PLAIN: u32 = 1 << 12;
+    const BYTES_IN: u32 = 1 << 13;
+    const CLIENT_IP: u32 = 1 << 14;
+    const PATH: u32 = 1 << 15;
+    const QUERY: u32 = 1 << 16;
+    const REQUEST_HEADERS: u32 = 1 << 17;
+    const OTHER_METHOD: u32 = 1 << 18;
+    /// A text is longer than is kept for the next one.
+    const LONG: u32 = 1 << 19;
+
+    /// There is memory that came with the request, or more than is kept.
+    const HOLDS_MEMORY: u32 =
+        Self::PATH | Self::QUERY | Self::REQUEST_HEADERS | Self::OTHER_METHOD | Self::LONG;
+
+    /// How those that say the same may differ.
+    const OF_ONE_KIND: u32 = Self::ROUTE_IS_PLAIN | Self::USER_AGENT_IS_PLAIN | Self::LONG;
+
+    const fn has(self, bits: u32) -> bool {
+        self.0 & bits != 0
     }
 
-    fn get(&self) -> Option<&str> {
-        self.is_there.then_some(&*self.text)
+    const fn set(&mut self, bits: u32) {
+        self.0 |= bits;
     }
 
-    fn is_long(&self) -> bool {
-        self.text.capacity() > Self::LONG
+    const fn set_if(&mut self, bits: u32, is_so: bool) {
+        self.0 |= if is_so { bits } else { 0 };
     }
 
-    fn clear(&mut self) {
-        self.is_there = false;
-        if self.is_long() {
-            self.text = String::new();
-        }
+    const fn forget(&mut self, bits: u32) {
+        self.0 &= !bits;
+    }
+
+    const fn set_number(&mut self, at: u32, number: u8) {
+        self.0 |= (number as u32) << at;
+    }
+
+    const fn number(self, at: u32, bits: u32) -> usize {
+        ((self.0 >> at) & ((1 << bits) - 1)) as usize
     }
 }
 
@@ -105,62 +133,218 @@ impl Text {
 }
 
 impl Facts {
+    /// How many bits [`kind`](Self::kind) has.
+    pub(super) const KIND_BITS: u32 = Bits::COUNT;
+    /// More memory than is kept for the next text.
+    const LONG: usize = 512;
+
+    /// Equal for requests that have the same facts, and whose facts differ only where they [vary](super::varies).
+    pub(super) const fn kind(&self) -> u32 {
+        self.bits.0 & !Bits::OF_ONE_KIND
+    }
+
+    pub(crate) fn set_method(&mut self, method: &Method) {
+        let number = method_number(method);
+        self.bits.set_number(Bits::METHOD, number);
+        if number == 0 {
+            self.set_other_method(method);
+        }
+    }
+
+    #[cold]
+    fn set_other_method(&mut self, method: &Method) {
+        self.method = Some(method.clone());
+        self.bits.set(Bits::OTHER_METHOD);
+    }
+
+    /// A method that is known; else `_OTHER`.
+    pub(crate) fn method(&self) -> &'static str {
+        let name = METHODS.get(self.bits.number(Bits::METHOD, 4));
+        name.copied().unwrap_or_default()
+    }
+
+    /// The start of a method that is not known.
+    pub(crate) fn method_original(&self) -> Option<&str> {
+        let method = self.method.as_ref()?.as_str();
+        self.bits.has(Bits::OTHER_METHOD).then(|| start(method, 32))
+    }
+
+    pub(crate) const fn set_version(&mut self, version: Version) {
+        self.bits.set_number(
+            Bits::VERSION,
+            match version {
+                // HTTP/1.1 is 0.
+                Version::HTTP_09 => 1,
+                Version::HTTP_10 => 2,
+                Version::HTTP_2 => 3,
+                Version::HTTP_3 => 4,
+                _ => 0,
+            },
+        );
+    }
+
+    pub(crate) fn protocol(&self) -> &'static str {
+        const PROTOCOLS: [&str; 5] = ["HTTP/1.1", "HTTP/0.9", "HTTP/1.0", "HTTP/2.0", "HTTP/3.0"];
+        let name = PROTOCOLS.get(self.bits.number(Bits::VERSION, 3));
+        name.copied().unwrap_or_default()
+    }
+
+    pub(super) fn protocol_version(&self) -> &'static str {
+        const VERSIONS: [&str; 5] = ["1.1", "0.9", "1.0", "2", "3"];
+        let name = VERSIONS.get(self.bits.number(Bits::VERSION, 3));
+        name.copied().unwrap_or_default()
+    }
+
+    /// Others than `http` and `https` are the client's words.
+    #[inline(never)]
+    pub(crate) fn set_scheme(&mut self, scheme: &Scheme) {
+        self.bits.set_number(
+            Bits::SCHEME,
+            match scheme.as_str() {
+                "http" => 1,
+                "https" => 2,
+                _ => 0,
+            },
+        );
+    }
+
+    pub(super) const fn scheme(&self) -> Option<&'static str> {
+        match self.bits.number(Bits::SCHEME, 2) {
+            1 => Some("http"),
+            2 => Some("https"),
+            _ => None,
+        }
+    }
+
     pub(crate) fn set_route(&mut self, route: &str) {
-        self.route.set(route);
+        self.route.clear();
+        self.route.push_str(route);
+        let is_plain = route.len() <= LONGEST_PLACE && is_plain(route.as_bytes());
+        self.bits.set(Bits::ROUTE);
+        self.bits.set_if(Bits::ROUTE_IS_PLAIN, is_plain);
+        self.bits
+            .set_if(Bits::LONG, self.route.capacity() > Self::LONG);
+    }
+
+    pub(crate) const fn forget_route(&mut self) {
+        self.bits.forget(Bits::ROUTE | Bits::ROUTE_IS_PLAIN);
     }
 
     /// The template of the route, where it is known.
     pub(crate) fn route(&self) -> Option<&str> {
-        self.route.get()
+        self.bits.has(Bits::ROUTE).then_some(&*self.route)
     }
 
-    pub(crate) fn forget_route(&mut self) {
-        self.route.is_there = false;
+    /// As [`route`](Self::route), if it is at most so long, and nothing of it is cut or escaped.
+    #[inline]
+    pub(crate) fn plain_route(&self, most: usize) -> Option<&[u8]> {
+        let is_plain = self.bits.has(Bits::ROUTE_IS_PLAIN) && self.route.len() <= most;
+        is_plain.then_some(self.route.as_bytes())
     }
 
+    #[inline]
     pub(crate) fn set_user_agent(&mut self, value: &HeaderValue) {
-        self.user_agent.set(&lossy(value, 256));
+        let bytes = value.as_bytes();
+        if bytes.len() > LONGEST_USER_AGENT || !is_plain(bytes) {
+            return self.set_strange_user_agent(value);
+        }
+        self.user_agent.clear();
+        self.user_agent.extend_from_slice(bytes);
+        self.bits.set(Bits::USER_AGENT | Bits::USER_AGENT_IS_PLAIN);
     }
 
-    #[inline(never)]
-    pub(crate) fn set_scheme(&mut self, scheme: &Scheme) {
-        self.scheme = Some(scheme.clone());
+    #[cold]
+    fn set_strange_user_agent(&mut self, value: &HeaderValue) {
+        let text = lossy(value, LONGEST_USER_AGENT);
+        self.user_agent.clear();
+        self.user_agent.extend_from_slice(text.as_bytes());
+        self.bits.set(Bits::USER_AGENT);
+        self.bits
+            .set_if(Bits::LONG, self.user_agent.capacity() > Self::LONG);
     }
 
     /// Its first 256 characters.
     pub(crate) fn user_agent(&self) -> Option<&str> {
-        self.user_agent.get()
+        self.bits.has(Bits::USER_AGENT).then_some(())?;
+        std::str::from_utf8(&self.user_agent).ok()
+    }
+
+    /// As [`user_agent`](Self::user_agent), if it is at most so long, and nothing of it is cut or escaped.
+    #[inline]
+    pub(crate) fn plain_user_agent(&self, most: usize) -> Option<&[u8]> {
+        let is_plain = self.bits.has(Bits::USER_AGENT_IS_PLAIN) && self.user_agent.len() <= most;
+        is_plain.then_some(&*self.user_agent)
+    }
+
+    pub(crate) const fn set_bytes_in(&mut self, bytes: Option<u64>) {
+        if let Some(bytes) = bytes {
+            self.bytes_in = bytes;
+            self.bits.set(Bits::BYTES_IN);
+        }
+    }
+
+    pub(super) fn bytes_in(&self) -> Option<u64> {
+        self.bits.has(Bits::BYTES_IN).then_some(self.bytes_in)
+    }
+
+    pub(crate) const fn set_client_ip(&mut self, ip: Option<IpAddr>) {
+        self.client_ip = ip;
+        self.bits.forget(Bits::CLIENT_IP);
+        self.bits.set_if(Bits::CLIENT_IP, ip.is_some());
+    }
+
+    pub(super) fn client_ip(&self) -> Option<IpAddr> {
+        self.client_ip.filter(|_| self.bits.has(Bits::CLIENT_IP))
+    }
+
+    /// What the policies let through of the request's target.
+    pub(crate) fn set_target(&mut self, path: Option<Text>, query: Option<Text>) {
+        self.bits.set_if(Bits::PATH, path.is_some());
+        self.bits.set_if(Bits::QUERY, query.is_some());
+        self.path = path;
+        self.query = query;
+    }
+
+    pub(super) fn path(&self) -> Option<&str> {
+        self.path.as_ref().map(Text::as_str)
+    }
+
+    pub(super) fn query(&self) -> Option<&str> {
+        self.query.as_ref().map(Text::as_str)
+    }
+
+    pub(crate) fn set_request_headers(&mut self, headers: Headers) {
+        self.bits.set_if(Bits::REQUEST_HEADERS, !headers.is_empty());
+        self.request_headers = headers;
+    }
+
+    pub(super) fn request_headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.request_headers
     }
 
     /// Whether there is memory that came with the request, or more than is kept.
-    pub(crate) fn holds_memory(&self) -> bool {
-        self.path.is_some()
-            || self.query.is_some()
-            || self.scheme.as_ref().is_some_and(|at| scheme(at).is_none())
-            || !self.request_headers.is_empty()
-            || self.route.is_long()
-            || self.user_agent.is_long()
+    #[inline]
+    pub(crate) const fn holds_memory(&self) -> bool {
+        self.bits.has(Bits::HOLDS_MEMORY)
     }
 
     /// Forgets a request that [holds no memory](Self::holds_memory).
     #[inline]
-    pub(crate) fn forget(&mut self) {
-        self.route.is_there = false;
-        self.user_agent.is_there = false;
-        self.bytes_in = None;
-        self.client_ip = None;
-        if self.scheme.is_some() {
-            self.scheme = None;
-        }
+    pub(crate) const fn forget(&mut self) {
+        self.bits = Bits(0);
     }
 
     /// Lets go of the memory.
     pub(crate) fn clear(&mut self) {
-        self.method = Method::GET;
-        self.route.clear();
-        self.user_agent.clear();
+        self.bits = Bits(0);
+        if self.user_agent.capacity() > Self::LONG {
+            self.user_agent = Vec::new();
+        }
+        if self.route.capacity() > Self::LONG {
+            self.route = String::new();
+        }
         // One by one: several at once would be moved.
-        self.scheme = None;
+        self.method = None;
         self.path = None;
         self.query = None;
         self.request_headers.clear();
@@ -168,8 +352,7 @@ impl Facts {
 
     /// Where the request went, as well as may be said.
     pub(super) fn place(&self) -> Option<&str> {
-        self.route()
-            .or_else(|| self.path.as_ref().map(Text::as_str))
+        self.route().or_else(|| self.path())
     }
 }
 
@@ -211,15 +394,18 @@ pub(crate) struct Request<'a> {
 /// What happened, for people: `GET /scans/{id} 200`.
 pub(crate) struct Message<'a>(pub(crate) &'a RequestContext, pub(crate) u16);
 
-/// Characters of it that are in a message.
+/// Characters of a place that are in a message.
 pub(super) const LONGEST_PLACE: usize = 256;
+
+/// Characters that are kept.
+const LONGEST_USER_AGENT: usize = 256;
 
 impl fmt::Display for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(facts) = self.0.facts() else {
             return Ok(());
         };
-        f.write_str(method(&facts.method))?;
+        f.write_str(facts.method())?;
         if let Some(place) = facts.place() {
             // Cut, so that a path of many kilobytes is not there twice.
             write!(f, " {place:.LONGEST_PLACE$}")?;
@@ -235,7 +421,7 @@ const METHODS: [&str; 11] = [
 ];
 
 /// The number of a method of RFC 9110, `PATCH` (RFC 5789) or `QUERY`; 0 of others.
-pub(super) fn method_number(method: &Method) -> u8 {
+fn method_number(method: &Method) -> u8 {
     match *method {
         Method::GET => 1,
         Method::POST => 2,
@@ -247,46 +433,6 @@ pub(super) fn method_number(method: &Method) -> u8 {
         Method::CONNECT => 8,
         Method::TRACE => 9,
         _ => 10 * u8::from(method.as_str() == "QUERY"),
-    }
-}
-
-/// A method that is known; else `_OTHER`.
-pub(crate) fn method(method: &Method) -> &'static str {
-    let name = METHODS.get(usize::from(method_number(method)));
-    name.copied().unwrap_or_default()
-}
-
-/// The start of a method that is not known.
-pub(crate) fn method_original(method: &Method) -> Option<&str> {
-    (method_number(method) == 0).then(|| start(method.as_str(), 32))
-}
-
-pub(crate) const fn protocol(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_09 => "HTTP/0.9",
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_2 => "HTTP/2.0",
-        Version::HTTP_3 => "HTTP/3.0",
-        _ => "HTTP/1.1",
-    }
-}
-
-pub(super) const fn protocol_version(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_09 => "0.9",
-        Version::HTTP_10 => "1.0",
-        Version::HTTP_2 => "2",
-        Version::HTTP_3 => "3",
-        _ => "1.1",
-    }
-}
-
-// Others are the client's words.
-pub(super) fn scheme(scheme: &Scheme) -> Option<&'static str> {
-    match scheme.as_str() {
-        "http" => Some("http"),
-        "https" => Some("https"),
-        _ => None,
     }
 }
 
@@ -314,18 +460,133 @@ pub(super) fn start(text: &str, most: usize) -> &str {
 mod tests {
     use super::*;
 
+    fn with(set: impl FnOnce(&mut Facts)) -> Facts {
+        let mut facts = Facts::default();
+        set(&mut facts);
+        facts
+    }
+
     #[test]
     fn a_known_method_is_itself_and_another_is_kept_apart() {
+        let of = |method: &[u8]| {
+            let method = Method::from_bytes(method).unwrap();
+            with(|facts| facts.set_method(&method))
+        };
         for known in METHODS.iter().skip(1) {
-            let method = Method::from_bytes(known.as_bytes()).unwrap();
-            assert_eq!(super::method(&method), *known);
-            assert_eq!(method_original(&method), None);
+            let facts = of(known.as_bytes());
+            assert_eq!(facts.method(), *known);
+            assert_eq!(facts.method_original(), None);
+            assert!(!facts.holds_memory());
         }
-        let purge = Method::from_bytes(b"PURGE").unwrap();
-        assert_eq!(method(&purge), "_OTHER");
-        assert_eq!(method_original(&purge), Some("PURGE"));
-        let long = Method::from_bytes(&[b'A'; 100]).unwrap();
-        assert_eq!(method_original(&long), Some(&*"A".repeat(32)));
+        let purge = of(b"PURGE");
+        assert_eq!(purge.method(), "_OTHER");
+        assert_eq!(purge.method_original(), Some("PURGE"));
+        let long = of(&[b'A'; 100]);
+        assert_eq!(long.method_original(), Some(&*"A".repeat(32)));
+        assert!(long.holds_memory());
+    }
+
+    #[test]
+    fn a_version_is_a_protocol() {
+        for (version, protocol, number) in [
+            (Version::HTTP_09, "HTTP/0.9", "0.9"),
+            (Version::HTTP_10, "HTTP/1.0", "1.0"),
+            (Version::HTTP_11, "HTTP/1.1", "1.1"),
+            (Version::HTTP_2, "HTTP/2.0", "2"),
+            (Version::HTTP_3, "HTTP/3.0", "3"),
+        ] {
+            let facts = with(|facts| facts.set_version(version));
+            assert_eq!(facts.protocol(), protocol);
+            assert_eq!(facts.protocol_version(), number);
+        }
+    }
+
+    #[test]
+    fn what_is_plain_is_the_text_itself() {
+        for (text, plain) in [
+            ("", true),
+            ("a", true),
+            ("\"", false),
+            ("é", false),
+            ("\u{7f}", false),
+            ("curl/8.4.0", true),
+            ("Mozilla/5.0 (X11; Linux x86_64)", true),
+            ("a \"quoted\" agent", false),
+            ("one with an é in it", false),
+            (&*"x".repeat(256), true),
+            (&*"x".repeat(257), false),
+        ] {
+            let value = HeaderValue::from_bytes(text.as_bytes());
+            let facts = with(|facts| {
+                facts.set_route(text);
+                if let Ok(value) = &value {
+                    facts.set_user_agent(value);
+                }
+            });
+            let plain = plain.then_some(text.as_bytes());
+            assert_eq!(facts.plain_route(256), plain, "{text}");
+            assert_eq!(facts.route(), Some(text));
+            if value.is_ok() {
+                assert_eq!(facts.plain_user_agent(256), plain, "{text}");
+                assert_eq!(facts.user_agent(), Some(start(text, 256)));
+            }
+            if let Some(less) = text.len().checked_sub(1) {
+                assert_eq!(facts.plain_route(less), None);
+                assert_eq!(facts.plain_user_agent(less), None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_user_agent_that_is_no_text_becomes_one() {
+        for bytes in [
+            &b"\xff"[..],
+            b"\x80\x80",
+            b"an agent that ends with \xe2\x80",
+        ] {
+            let value = HeaderValue::from_bytes(bytes).unwrap();
+            let facts = with(|facts| facts.set_user_agent(&value));
+            assert_eq!(facts.user_agent(), Some(&*String::from_utf8_lossy(bytes)));
+            assert_eq!(facts.plain_user_agent(256), None);
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_request_that_is_forgotten() {
+        let mut facts = with(|facts| {
+            facts.set_method(&Method::GET);
+            facts.set_version(Version::HTTP_2);
+            facts.set_scheme(&Scheme::HTTPS);
+            facts.set_route("/scans/{id}");
+            facts.set_user_agent(&HeaderValue::from_static("curl"));
+            facts.set_bytes_in(Some(7));
+            facts.set_client_ip(Some(IpAddr::from([127, 0, 0, 1])));
+        });
+        assert!(!facts.holds_memory());
+        facts.forget();
+        assert_eq!(facts.bits.0, 0);
+        assert_eq!(facts.route(), None);
+        assert_eq!(facts.plain_route(256), None);
+        assert_eq!(facts.user_agent(), None);
+        assert_eq!(facts.plain_user_agent(256), None);
+        assert_eq!(facts.bytes_in(), None);
+        assert_eq!(facts.client_ip(), None);
+        assert_eq!(facts.scheme(), None);
+        assert_eq!(facts.place(), None);
+    }
+
+    #[test]
+    fn long_texts_are_let_go_of() {
+        let value = HeaderValue::from_str(&"\"".repeat(300)).unwrap();
+        let mut facts = with(|facts| {
+            facts.set_user_agent(&value);
+            facts.set_route(&"/scans".repeat(100));
+        });
+        assert!(facts.holds_memory());
+        facts.clear();
+        assert!(!facts.holds_memory());
+        assert_eq!(facts.route.capacity(), 0);
+        assert_eq!(facts.route(), None);
     }
 
     #[test]

@@ -98,20 +98,20 @@ impl Settings {
         found: &Found<'_>,
         facts: &mut Facts,
     ) {
-        facts.method.clone_from(seen.method);
-        facts.version = seen.version;
+        facts.set_method(seen.method);
+        facts.set_version(seen.version);
         #[cfg(feature = "axum")]
         if let Some(matched) = seen.extensions.get::<axum::extract::MatchedPath>() {
             facts.set_route(matched.as_str());
         }
         if let Some(client) = seen.extensions.get::<SocketAddr>() {
-            facts.client_ip = Some(client.ip());
+            facts.set_client_ip(Some(client.ip()));
         }
         if let Some(agent) = found.user_agent {
             facts.set_user_agent(agent);
         }
         if found.has_length() {
-            facts.bytes_in = found.declared_length();
+            facts.set_bytes_in(found.declared_length());
         }
         if let Some(scheme) = seen.uri.scheme() {
             facts.set_scheme(scheme);
@@ -124,7 +124,8 @@ impl Settings {
     /// Notes what few requests have, or few services ask for.
     #[inline(never)]
     fn look_closer(&self, request: &RequestHead<'_>, facts: &mut Facts) {
-        (facts.path, facts.query) = Text::of(request.uri(), self);
+        let (path, query) = Text::of(request.uri(), self);
+        facts.set_target(path, query);
         if let Some(route) = &self.route {
             match route(request) {
                 Some(route) => facts.set_route(&route),
@@ -132,9 +133,9 @@ impl Settings {
             }
         }
         if let Some(client_ip) = &self.client_ip {
-            facts.client_ip = client_ip(request);
+            facts.set_client_ip(client_ip(request));
         }
-        facts.request_headers = chosen(request.headers(), &self.request_headers);
+        facts.set_request_headers(chosen(request.headers(), &self.request_headers));
     }
 
     /// Notes the headers of a response that were asked for.

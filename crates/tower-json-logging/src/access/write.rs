@@ -4,10 +4,7 @@ use std::{io::Write as _, ops::Range, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 
-use super::facts::{
-    LONGEST_PLACE, Request, Text, lossy, method, method_original, protocol, protocol_version,
-    scheme, start,
-};
+use super::facts::{LONGEST_PLACE, Request, lossy, start};
 use crate::{
     format::{
         escape,
@@ -29,7 +26,7 @@ pub(crate) fn message(
     content: &Content<'_>,
 ) -> Option<Range<usize>> {
     out.push(b'"');
-    out.extend_from_slice(method(&request.facts.method).as_bytes());
+    out.extend_from_slice(request.facts.method().as_bytes());
     out.push(b' ');
     let start = out.len();
     let place = place(out, content).map(|_| start..out.len());
@@ -67,23 +64,21 @@ pub(crate) fn fact(out: &mut Vec<u8>, fact: Fact, content: &Content<'_>) -> Opti
     let room = limits.max_value();
     match fact {
         Fact::Event => out.extend_from_slice(&schema.event),
-        Fact::Method => quoted(out, method(&facts.method)),
+        Fact::Method => quoted(out, facts.method()),
         Fact::MethodOriginal => {
-            return Some(escape::text(out, room, method_original(&facts.method)?));
+            return Some(escape::text(out, room, facts.method_original()?));
         }
         Fact::Route => {
             let route = facts.route()?;
             return Some(escape::text(out, limits.max_line() / 8, route));
         }
         Fact::Path => {
-            let path = facts.path.as_ref().map(Text::as_str)?;
-            return Some(escape::text(out, room, path));
+            return Some(escape::text(out, room, facts.path()?));
         }
         Fact::Query => {
-            let query = facts.query.as_ref().map(Text::as_str)?;
-            return Some(escape::text(out, room, query));
+            return Some(escape::text(out, room, facts.query()?));
         }
-        Fact::Scheme => quoted(out, facts.scheme.as_ref().and_then(scheme)?),
+        Fact::Scheme => quoted(out, facts.scheme()?),
         Fact::Status => number(out, ended.status),
         Fact::Outcome => quoted(out, ended.ending.as_str()),
         Fact::EventOutcome => quoted(out, ended.event_outcome()),
@@ -97,15 +92,15 @@ pub(crate) fn fact(out: &mut Vec<u8>, fact: Fact, content: &Content<'_>) -> Opti
         Fact::Duration => duration(out, ended.duration, schema.durations),
         Fact::TimeToHead => duration(out, ended.time_to_head?, schema.durations),
         Fact::BytesOut => number(out, ended.bytes),
-        Fact::BytesIn => number(out, facts.bytes_in?),
-        Fact::Protocol => quoted(out, protocol(facts.version)),
-        Fact::ProtocolVersion => quoted(out, protocol_version(facts.version)),
+        Fact::BytesIn => number(out, facts.bytes_in()?),
+        Fact::Protocol => quoted(out, facts.protocol()),
+        Fact::ProtocolVersion => quoted(out, facts.protocol_version()),
         Fact::ClientIp => {
-            let ip = facts.client_ip?;
+            let ip = facts.client_ip()?;
             return Some(escape::string(out, room, format_args!("{ip}")));
         }
         Fact::UserAgent => return Some(escape::text(out, room, facts.user_agent()?)),
-        Fact::RequestHeaders => return headers(out, &facts.request_headers, room),
+        Fact::RequestHeaders => return headers(out, facts.request_headers(), room),
         Fact::ResponseHeaders => return headers(out, context.response_headers(), room),
         Fact::SampleRate => {
             let rate = ended.sample_rate?;

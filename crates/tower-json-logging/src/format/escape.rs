@@ -135,11 +135,11 @@ fn find(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|&byte| may_need_escape(byte))
 }
 
-/// Whether no byte may need an escape, as is so of most texts.
-#[inline]
-fn is_plain(bytes: &[u8]) -> bool {
+/// Whether it is ASCII of which nothing is escaped, as most texts are.
+#[inline(never)]
+pub(crate) fn is_plain(bytes: &[u8]) -> bool {
     let Some(ends) = ends(bytes) else {
-        return !bytes.iter().any(|&byte| may_need_escape(byte));
+        return !bytes.iter().any(|&byte| is_special(byte));
     };
     let mut rest = bytes;
     while let Some((block, after)) = rest.split_first_chunk() {
@@ -172,19 +172,25 @@ fn ends(bytes: &[u8]) -> Option<[u8; BLOCK]> {
     Some(ends.to_le_bytes())
 }
 
-/// Whether one of the bytes is a control, a quote, a backslash, or no ASCII.
+/// Whether one of the bytes is special.
 ///
 /// Not inlined: on its own it becomes some vector instructions, within a loop it may not.
 #[inline(never)]
+fn may_have_special(block: &[u8; BLOCK]) -> bool {
+    // All bytes are looked at, whatever the first ones are.
+    block
+        .iter()
+        .fold(false, |found, &byte| found | is_special(byte))
+}
+
+/// Whether it is a control, a quote, a backslash, or no ASCII.
 #[expect(
     clippy::needless_bitwise_bool,
-    reason = "all bytes are looked at together, whatever the first ones are"
+    reason = "of many bytes, all is looked at together"
 )]
-fn may_have_special(block: &[u8; BLOCK]) -> bool {
-    block.iter().fold(false, |found, &byte| {
-        let is_graphic = byte.wrapping_sub(0x20) < 0x5f;
-        found | !is_graphic | (byte == b'"') | (byte == b'\\')
-    })
+const fn is_special(byte: u8) -> bool {
+    let is_graphic = byte.wrapping_sub(0x20) < 0x5f;
+    !is_graphic | (byte == b'"') | (byte == b'\\')
 }
 
 /// Writes a text as a JSON string, as [`string`] does.

@@ -7,7 +7,12 @@ use std::ops::Range;
 
 use crate::{
     access::{self, Request},
-    format::{escape, fields::Fields, line::Content, number::number, timestamp},
+    format::{
+        fields::Fields,
+        line::{Content, quoted},
+        number::number,
+        timestamp,
+    },
     schema::{Fact, Slot},
 };
 
@@ -87,7 +92,6 @@ enum Step {
     Timestamp,
     RequestId,
     Place,
-    /// The place once more, if that is whole: it is the route, and escaped already.
     Route,
     Duration,
     TimeToHead,
@@ -132,7 +136,9 @@ impl Stencil {
             let is_whole = content.variable(out, variable) == Some(false);
             is_whole.then_some(())
         };
-        let (mut place, mut end) = (None, 0);
+        let limits = content.limits;
+        let route = request.facts.plain_route(limits.max_line() / 8);
+        let mut end = 0;
         let mut text = &*self.text;
         for part in &self.parts {
             let len = usize::from(part.len);
@@ -144,16 +150,13 @@ impl Stencil {
                 Step::Nothing => {}
                 Step::Timestamp => timestamp::push(out, content.head.since_epoch),
                 Step::RequestId => request.context.request_id().write(out),
-                Step::Place => {
-                    let is_whole = access::place(out, content) == Some(false);
-                    place = is_whole.then_some(end..out.len());
-                }
-                Step::Route => match &place {
-                    Some(place) => {
-                        out.push(b'"');
-                        out.extend_from_within(place.clone());
-                        out.push(b'"');
-                    }
+                Step::Place => match route {
+                    Some(route) => out.extend_from_slice(route),
+                    // It may be cut, which is no matter.
+                    None => drop(content.variable(out, Variable::Place)),
+                },
+                Step::Route => match route {
+                    Some(route) => quoted(out, route),
                     None => other(out, Variable::Fact(Fact::Route))?,
                 },
                 Step::Duration => access::duration(out, request.ended.duration, durations),
@@ -161,12 +164,10 @@ impl Stencil {
                     access::duration(out, request.ended.time_to_head?, durations);
                 }
                 Step::BytesOut => number(out, request.ended.bytes),
-                Step::UserAgent => {
-                    let room = content.limits.max_value();
-                    if escape::text(out, room, request.facts.user_agent()?) {
-                        return None;
-                    }
-                }
+                Step::UserAgent => match request.facts.plain_user_agent(limits.max_value()) {
+                    Some(agent) => quoted(out, agent),
+                    None => other(out, Variable::Fact(Fact::UserAgent))?,
+                },
                 Step::Other(variable) => other(out, variable)?,
             }
         }
@@ -260,7 +261,7 @@ mod tests {
         access::{Ended, Text},
         context::RequestContext,
         format::{
-            Limits,
+            Limits, escape,
             line::{self, Head},
         },
         schema::Compiled,
@@ -374,20 +375,22 @@ mod tests {
                 let id = own.number | 1;
                 *place = TraceContext::parse(format!("00-{id:032x}-{id:016x}-01").as_bytes());
             }
-            facts.method = common.method.clone();
-            facts.version = common.version;
-            facts.scheme.clone_from(&common.scheme);
+            facts.set_method(&common.method);
+            facts.set_version(common.version);
+            if let Some(scheme) = &common.scheme {
+                facts.set_scheme(scheme);
+            }
             if route {
                 facts.set_route(&own.text);
             }
-            facts.path = path.then(|| Text::Edited(own.text.clone()));
-            facts.query = query.then(|| Text::Edited(own.text.clone()));
-            facts.bytes_in = bytes_in.then_some(own.number);
-            facts.client_ip = client_ip.then(|| u128::from(own.number).to_be_bytes().into());
+            let edited = || Text::Edited(own.text.clone());
+            facts.set_target(path.then(edited), query.then(edited));
+            facts.set_bytes_in(bytes_in.then_some(own.number));
+            facts.set_client_ip(client_ip.then(|| u128::from(own.number).to_be_bytes().into()));
             if user_agent {
                 facts.set_user_agent(&header());
             }
-            facts.request_headers = request_headers.then(headers).unwrap_or_default();
+            facts.set_request_headers(request_headers.then(headers).unwrap_or_default());
             true
         });
         if response_headers {

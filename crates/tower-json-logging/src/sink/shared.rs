@@ -37,6 +37,14 @@ pub(crate) enum Offered {
     Lost(DropReason),
 }
 
+/// Why a line is not queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refused {
+    Closed,
+    Full,
+    Oversize,
+}
+
 /// What the worker is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
@@ -157,6 +165,7 @@ impl Shared {
     }
 
     /// Takes a line, or counts it as lost. `deadline` is asked only if the caller is to wait for room.
+    #[inline]
     pub(crate) fn offer(
         &self,
         line: &[u8],
@@ -165,37 +174,71 @@ impl Shared {
         deadline: impl FnOnce(Duration) -> Option<Moment>,
     ) -> Offered {
         let mut state = self.lock();
-        let mut offered = state.offer(line, level, important);
-        if offered == Err(NoRoom::Full) {
+        match state.offer(line, level, important) {
+            Ok(()) => {
+                self.unlock(state);
+                Offered::Queued
+            }
+            Err(refused) => {
+                let again = |state: &mut State| state.offer(line, level, important);
+                self.offer_again(state, refused, level, again, deadline)
+            }
+        }
+    }
+
+    /// Does what is to be done about a line that was refused, in which `again` offers it once more.
+    #[cold]
+    #[inline(never)]
+    fn offer_again<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        refused: Refused,
+        level: Slot,
+        again: impl Fn(&mut State) -> Result<(), Refused>,
+        deadline: impl FnOnce(Duration) -> Option<Moment>,
+    ) -> Offered {
+        let mut taken = Err(refused);
+        let mut lost = None;
+        if refused == Refused::Full {
             match self.full {
                 Full::LoseLine => {}
                 Full::LoseOldest => {
-                    if let Some(lost) = state.queue.lose_oldest(DropReason::QueueFull) {
-                        offered = state
-                            .offer(line, level, important)
-                            .map(|_| Offered::QueuedFor(lost));
+                    lost = state.queue.lose_oldest(DropReason::QueueFull);
+                    if lost.is_some() {
+                        taken = again(&mut state);
                     }
                 }
                 Full::Wait(time) => {
                     let deadline = deadline(time);
                     let mut in_time = true;
                     // An output that fails is not waited for.
-                    while in_time && !state.failing && offered == Err(NoRoom::Full) {
+                    while in_time && !state.failing && taken == Err(Refused::Full) {
                         (state, in_time) = self.wait(state, deadline);
-                        offered = state.offer(line, level, important);
+                        taken = again(&mut state);
                     }
                 }
             }
         }
-        let offered = offered.unwrap_or_else(|no_room| {
-            let reason = match no_room {
-                NoRoom::Oversize => DropReason::Oversize,
-                NoRoom::Full if state.failing => DropReason::IoError,
-                NoRoom::Full => DropReason::QueueFull,
-            };
-            state.queue.lose(level, reason);
-            Offered::Lost(reason)
-        });
+        let offered = match taken {
+            Ok(()) => lost.map_or(Offered::Queued, Offered::QueuedFor),
+            Err(refused) => {
+                let reason = match refused {
+                    Refused::Closed => DropReason::Shutdown,
+                    Refused::Oversize => DropReason::Oversize,
+                    Refused::Full if state.failing => DropReason::IoError,
+                    Refused::Full => DropReason::QueueFull,
+                };
+                state.queue.lose(level, reason);
+                Offered::Lost(reason)
+            }
+        };
+        self.unlock(state);
+        offered
+    }
+
+    /// Lets go of the lock, and wakes the worker if it is to look at what is new.
+    #[inline]
+    fn unlock(&self, mut state: MutexGuard<'_, State>) {
         let wake = match state.worker {
             Worker::Asleep => true,
             Worker::Lingering => state.queue.is_half_full(),
@@ -208,7 +251,6 @@ impl Shared {
         if wake {
             self.work.notify_one();
         }
-        offered
     }
 
     /// Waits until the worker has got on, or until `deadline`. False after the deadline.
@@ -417,14 +459,15 @@ impl Shared {
 }
 
 impl State {
-    fn offer(&mut self, line: &[u8], level: Slot, important: bool) -> Result<Offered, NoRoom> {
+    fn offer(&mut self, line: &[u8], level: Slot, important: bool) -> Result<(), Refused> {
         if self.life != Life::Open {
-            self.queue.lose(level, DropReason::Shutdown);
-            return Ok(Offered::Lost(DropReason::Shutdown));
+            return Err(Refused::Closed);
         }
-        self.queue
-            .push(line, level, important)
-            .map(|()| Offered::Queued)
+        match self.queue.push(line, level, important) {
+            Ok(()) => Ok(()),
+            Err(NoRoom::Full) => Err(Refused::Full),
+            Err(NoRoom::Oversize) => Err(Refused::Oversize),
+        }
     }
 
     fn again(&self) -> Again {
