@@ -75,13 +75,12 @@ impl RequestId {
         }
     }
 
-    /// Writes the id as text that needs no escaping.
+    /// The id, if it was made here.
     #[inline]
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) const fn made(&self) -> Option<&[u8; 32]> {
         match &self.0 {
-            // Of a known length: that takes no call.
-            Kind::Made(Digits(digits)) => out.extend_from_slice(digits),
-            Kind::Given(value) => out.extend_from_slice(value.as_bytes()),
+            Kind::Made(Digits(digits)) => Some(digits),
+            Kind::Given(_) => None,
         }
     }
 

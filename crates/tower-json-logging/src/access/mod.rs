@@ -17,7 +17,7 @@ pub(crate) use self::{
     kind::{kind, varies},
     observer::is_of_request,
     settings::Settings,
-    write::{duration, fact, message, place},
+    write::{fact, message, place, short_millis},
 };
 pub use self::{
     observer::{JsonLogging, LoggedRequest},

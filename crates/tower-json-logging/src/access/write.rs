@@ -112,19 +112,22 @@ pub(crate) fn fact(out: &mut Vec<u8>, fact: Fact, content: &Content<'_>) -> Opti
     Some(false)
 }
 
-/// Writes a duration as the schema has it.
+/// A duration of less than ten milliseconds, in milliseconds: `0.048`.
 #[inline]
-pub(crate) fn duration(out: &mut Vec<u8>, duration: Duration, form: Durations) {
-    // Most are short, and written in one go.
-    if form == Durations::Milliseconds && duration.as_secs() == 0 {
-        let micros = (duration.subsec_nanos() + 500) / 1000;
-        let [a, b, c] = digits((micros % 1000).into());
-        let whole = micros / 1000;
-        if let Ok(whole @ 0..=9) = u8::try_from(whole) {
-            return out.extend_from_slice(&[b'0' + whole, b'.', a, b, c]);
-        }
-        number(out, whole);
-        return out.extend_from_slice(&[b'.', a, b, c]);
+pub(crate) fn short_millis(duration: Duration) -> Option<[u8; 5]> {
+    let micros = (u64::from(duration.subsec_nanos()) + 500) / 1000;
+    if duration.as_secs() > 0 || micros > 9999 {
+        return None;
+    }
+    let [whole, a, b, c] = digits(micros);
+    Some([whole, b'.', a, b, c])
+}
+
+/// Writes a duration as the schema has it.
+fn duration(out: &mut Vec<u8>, duration: Duration, form: Durations) {
+    // Most are short.
+    if let (Durations::Milliseconds, Some(short)) = (form, short_millis(duration)) {
+        return out.extend_from_slice(&short);
     }
     let nanos = duration
         .as_secs()

@@ -191,20 +191,22 @@ impl Core {
             limits: self.limits(),
         };
         let kind = Kind::of(self.number, request, &content);
-        let stencil = kind.and_then(|kind| stencils.get(kind));
-        let len = stencil.and_then(|stencil| stencil.write(line, &content));
-        if len.is_none() {
-            line.clear();
-            notes.clear();
-            let is_whole = line::write(line, &content, Some(notes));
-            if let (Some(kind), true) = (kind, is_whole) {
-                stencils.keep(kind, line, notes);
+        let give = |bytes: &[u8]| {
+            let line = Line::new(bytes, level, true, metadata);
+            self.config.output.write_line(line);
+        };
+        if let Some(kind) = kind {
+            if let Some(bytes) = stencils.write(kind, &content, line) {
+                return give(bytes);
             }
         }
-        // By the length that is known: the vector's own was written just now, and would be waited for.
-        let bytes = len.and_then(|len| line.get(..len)).unwrap_or(line);
-        let line = Line::new(bytes, level, true, metadata);
-        self.config.output.write_line(line);
+        line.clear();
+        notes.clear();
+        let is_whole = line::write(line, &content, Some(notes));
+        if let (Some(kind), true) = (kind, is_whole) {
+            stencils.keep(kind, line, notes);
+        }
+        give(line);
     }
 
     /// Says that lines of a module were held back.

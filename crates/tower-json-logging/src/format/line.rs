@@ -44,18 +44,10 @@ impl Content<'_> {
     pub(crate) fn variable(&self, out: &mut Vec<u8>, variable: Variable) -> Option<bool> {
         match variable {
             Variable::Timestamp => {
-                out.push(b'"');
-                timestamp::push(out, self.head.since_epoch);
-                out.push(b'"');
+                quoted(out, timestamp::text(self.head.since_epoch));
                 Some(false)
             }
             Variable::Place => access::place(out, self),
-            Variable::Id(Slot::RequestId) => {
-                out.push(b'"');
-                self.head.request?.context.request_id().write(out);
-                out.push(b'"');
-                Some(false)
-            }
             Variable::Id(slot) => {
                 quoted(out, self.head.request?.context.id(slot)?);
                 Some(false)

@@ -28,15 +28,27 @@ pub(crate) fn digits<const N: usize>(mut number: u64) -> [u8; N] {
     digits
 }
 
+/// The digits of a number that has at most four, and how many it has.
+#[inline]
+pub(crate) fn short(number: u64) -> Option<([u8; 4], usize)> {
+    if number > 9999 {
+        return None;
+    }
+    let len = [9, 99, 999].map(|most| usize::from(number > most));
+    let len = 1 + len.iter().sum::<usize>();
+    let digits = u32::from_be_bytes(digits(number)) << (8 * (4 - len));
+    Some((digits.to_be_bytes(), len))
+}
+
 /// Writes a number. Short ones take no call.
 pub(crate) fn number(out: &mut Vec<u8>, number: impl Into<u64>) {
     let number = number.into();
-    match number {
-        0..=9 => out.extend_from_slice(&digits::<1>(number)),
-        10..=99 => out.extend_from_slice(&digits::<2>(number)),
-        100..=999 => out.extend_from_slice(&digits::<3>(number)),
-        1000..=9999 => out.extend_from_slice(&digits::<4>(number)),
-        _ => out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes()),
+    if let Some((digits, len)) = short(number) {
+        let end = out.len() + len;
+        out.extend_from_slice(&digits);
+        out.truncate(end);
+    } else {
+        out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 }
 

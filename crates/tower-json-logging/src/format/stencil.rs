@@ -7,13 +7,8 @@ use std::ops::Range;
 
 use crate::{
     access::{self, Request},
-    format::{
-        fields::Fields,
-        line::{Content, quoted},
-        number::number,
-        timestamp,
-    },
-    schema::{Fact, Slot},
+    format::{fields::Fields, line::Content, number, timestamp},
+    schema::{Durations, Fact, Slot},
 };
 
 /// Something that differs from line to line of one kind.
@@ -36,7 +31,10 @@ pub(crate) enum Variable {
 impl Variable {
     /// Whether its quotes are a part of what is around it.
     const fn is_in_quotes(self) -> bool {
-        matches!(self, Self::Timestamp | Self::Id(Slot::RequestId))
+        matches!(
+            self,
+            Self::Timestamp | Self::Id(Slot::RequestId) | Self::Fact(Fact::Route | Fact::UserAgent)
+        )
     }
 }
 
@@ -127,52 +125,65 @@ impl Step {
 }
 
 impl Stencil {
-    /// Writes a line into the empty `out`, and tells how long it is. None if something is missing or does not fit:
-    /// then it is no line.
-    pub(crate) fn write(&self, out: &mut Vec<u8>, content: &Content<'_>) -> Option<usize> {
+    /// Writes a line, with `other` for what has no step of its own, and tells where it ends. None if something is
+    /// missing or does not fit: then it is no line.
+    fn write(
+        &self,
+        line: &mut [u8],
+        content: &Content<'_>,
+        mut other: impl FnMut(&mut [u8], usize, Variable) -> Option<usize>,
+    ) -> Option<usize> {
         let request = content.head.request?;
-        let durations = content.schema.durations;
-        let other = |out: &mut Vec<u8>, variable| {
-            let is_whole = content.variable(out, variable) == Some(false);
-            is_whole.then_some(())
-        };
         let limits = content.limits;
         let route = request.facts.plain_route(limits.max_line() / 8);
-        let mut end = 0;
+        let agent = request.facts.plain_user_agent(limits.max_value());
+        let in_millis = content.schema.durations == Durations::Milliseconds;
+        let short = |duration| access::short_millis(duration).filter(|_| in_millis);
         let mut text = &*self.text;
+        let mut at = 0;
         for part in &self.parts {
             let len = usize::from(part.len);
-            end = out.len() + len;
-            out.extend_from_slice(text.first_chunk::<BLOCK>()?);
-            out.truncate(end);
+            put_block::<BLOCK>(line, at, text.first_chunk()?)?;
+            at += len;
             text = text.get(len..)?;
-            match part.then {
-                Step::Nothing => {}
-                Step::Timestamp => timestamp::push(out, content.head.since_epoch),
-                Step::RequestId => request.context.request_id().write(out),
+            at = match part.then {
+                Step::Nothing => at,
+                Step::Timestamp => put_block(line, at, &timestamp::text(content.head.since_epoch))?,
+                Step::RequestId => match request.context.request_id().made() {
+                    Some(id) => put_block(line, at, id)?,
+                    None => put(line, at, request.context.request_id().as_bytes())?,
+                },
                 Step::Place => match route {
-                    Some(route) => out.extend_from_slice(route),
-                    // It may be cut, which is no matter.
-                    None => drop(content.variable(out, Variable::Place)),
+                    Some(route) => put(line, at, route)?,
+                    None => other(line, at, Variable::Place)?,
                 },
                 Step::Route => match route {
-                    Some(route) => quoted(out, route),
-                    None => other(out, Variable::Fact(Fact::Route))?,
+                    Some(route) => put(line, at, route)?,
+                    None => other(line, at, Variable::Fact(Fact::Route))?,
                 },
-                Step::Duration => access::duration(out, request.ended.duration, durations),
-                Step::TimeToHead => {
-                    access::duration(out, request.ended.time_to_head?, durations);
-                }
-                Step::BytesOut => number(out, request.ended.bytes),
-                Step::UserAgent => match request.facts.plain_user_agent(limits.max_value()) {
-                    Some(agent) => quoted(out, agent),
-                    None => other(out, Variable::Fact(Fact::UserAgent))?,
+                Step::Duration => match short(request.ended.duration) {
+                    Some(duration) => put_block(line, at, &duration)?,
+                    None => other(line, at, Variable::Fact(Fact::Duration))?,
                 },
-                Step::Other(variable) => other(out, variable)?,
-            }
+                Step::TimeToHead => match request.ended.time_to_head.and_then(short) {
+                    Some(duration) => put_block(line, at, &duration)?,
+                    None => other(line, at, Variable::Fact(Fact::TimeToHead))?,
+                },
+                Step::BytesOut => match number::short(request.ended.bytes) {
+                    Some((digits, len)) => {
+                        put_block(line, at, &digits)?;
+                        at + len
+                    }
+                    None => other(line, at, Variable::Fact(Fact::BytesOut))?,
+                },
+                Step::UserAgent => match agent {
+                    Some(agent) => put(line, at, agent)?,
+                    None => other(line, at, Variable::Fact(Fact::UserAgent))?,
+                },
+                Step::Other(variable) => other(line, at, variable)?,
+            };
         }
-        // Nothing comes after the last part.
-        (end <= content.end()).then_some(end)
+        (at <= content.end()).then_some(at)
     }
 
     /// Takes over a line that was written.
@@ -203,40 +214,96 @@ impl Stencil {
     }
 }
 
+/// Writes all of it there, and tells where it ends. None if it does not fit.
+#[inline]
+fn put_block<const N: usize>(line: &mut [u8], at: usize, block: &[u8; N]) -> Option<usize> {
+    *line.get_mut(at..)?.first_chunk_mut()? = *block;
+    Some(at + N)
+}
+
+/// As [`put_block`].
+#[inline]
+fn put(line: &mut [u8], at: usize, bytes: &[u8]) -> Option<usize> {
+    let place = line.get_mut(at..)?.get_mut(..bytes.len())?;
+    place.copy_from_slice(bytes);
+    Some(at + bytes.len())
+}
+
 /// Those that a thread has used.
 #[derive(Debug, Default)]
-pub(crate) struct Stencils(Vec<Stencil>);
+pub(crate) struct Stencils {
+    all: Vec<Stencil>,
+    line: Vec<u8>,
+}
 
 impl Stencils {
     /// A power of two.
     const PLACES: usize = 64;
     /// How many neighbours are tried.
     const TRIES: usize = 4;
+    /// Longer lines are written step by step.
+    const LONGEST_LINE: usize = 32 * 1024;
 
-    pub(crate) fn get(&self, kind: Kind) -> Option<&Stencil> {
-        places(kind)
-            .filter_map(|place| self.0.get(place))
-            .find(|stencil| stencil.kind == kind)
+    /// The line of a request, if one of its kind was [kept](Self::keep). What is in `scratch` is lost.
+    pub(crate) fn write(
+        &mut self,
+        kind: Kind,
+        content: &Content<'_>,
+        scratch: &mut Vec<u8>,
+    ) -> Option<&[u8]> {
+        let stencil = places(kind)
+            .filter_map(|place| self.all.get(place))
+            .find(|stencil| stencil.kind == kind)?;
+        let len = stencil.write(&mut self.line, content, |line, at, variable| {
+            other(line, at, variable, content, scratch)
+        })?;
+        self.line.get(..len)
     }
 
     /// Keeps a line that was written, in place of one of another kind if there are many.
     #[cold]
     pub(crate) fn keep(&mut self, kind: Kind, line: &[u8], notes: &[Note]) {
-        if self.0.is_empty() {
-            self.0.resize_with(Self::PLACES, Stencil::default);
+        if self.all.is_empty() {
+            self.all.resize_with(Self::PLACES, Stencil::default);
         }
         let find = |is_right: fn(&Stencil, Kind) -> bool| {
-            let is_right = |place: &usize| self.0.get(*place).is_some_and(|at| is_right(at, kind));
+            let is_right =
+                |place: &usize| self.all.get(*place).is_some_and(|at| is_right(at, kind));
             places(kind).find(is_right)
         };
         // One of this kind is there if a line did not fit: it is not to take its neighbours' places.
         let place = find(|stencil, kind| stencil.kind == kind)
             .or_else(|| find(|stencil, _| stencil.parts.is_empty()))
             .or_else(|| places(kind).next());
-        if let Some(stencil) = place.and_then(|place| self.0.get_mut(place)) {
+        if let Some(stencil) = place.and_then(|place| self.all.get_mut(place)) {
             stencil.cut(kind, line, notes);
         }
+        // The next one may be longer.
+        let room = (2 * (line.len() + BLOCK)).min(Self::LONGEST_LINE);
+        if room > self.line.len() {
+            self.line.resize(room, 0);
+        }
     }
+}
+
+/// Writes what has no step of its own, or is not as short and plain as most of it is: as [`put`].
+#[inline(never)]
+fn other(
+    line: &mut [u8],
+    at: usize,
+    variable: Variable,
+    content: &Content<'_>,
+    scratch: &mut Vec<u8>,
+) -> Option<usize> {
+    scratch.clear();
+    let is_cut = content.variable(scratch, variable)?;
+    // That a place is cut is no matter.
+    if is_cut && variable != Variable::Place {
+        return None;
+    }
+    let quote = usize::from(variable.is_in_quotes());
+    let end = scratch.len().checked_sub(quote)?;
+    put(line, at, scratch.get(quote..end)?)
 }
 
 /// Where a stencil may be.
@@ -477,8 +544,8 @@ mod tests {
             owns in prop::array::uniform3(own()),
         ) {
             let (schema, limits) = (Compiled::new(&schema), Limits::new().line(most));
-            let [one, other] = &commons;
-            let mixed = &mixed(one, other, which);
+            let [one, two] = &commons;
+            let mixed = &mixed(one, two, which);
             let [a, b, c] = &owns;
             let requests = [(one, a), (one, b), (mixed, c)];
             let requests = requests.map(|(common, own)| made(common, own, &schema, &limits));
@@ -497,12 +564,15 @@ mod tests {
                         if kind.is_none() || Kind::of(1, request, content) != kind {
                             return;
                         }
-                        let (mut by_steps, mut by_stencil) = (Vec::new(), Vec::new());
+                        let mut by_steps = Vec::new();
                         let is_whole = line::write(&mut by_steps, content, None);
-                        if let Some(len) = stencil.write(&mut by_stencil, content) {
-                            assert_eq!(len, by_stencil.len());
-                            let text = |line| String::from_utf8(line).unwrap();
-                            assert_eq!(text(by_stencil), text(by_steps));
+                        let (mut line, mut scratch) = (vec![b'-'; most + 2 * BLOCK], Vec::new());
+                        let len = stencil.write(&mut line, content, |line, at, variable| {
+                            other(line, at, variable, content, &mut scratch)
+                        });
+                        if let Some(len) = len {
+                            let text = |line: &[u8]| String::from_utf8(line.to_vec()).unwrap();
+                            assert_eq!(text(&line[..len]), text(&by_steps));
                         } else {
                             assert!(!is_whole || by_steps.len() > content.end());
                         }
@@ -543,10 +613,11 @@ mod tests {
         two.with(&schema, &limits, |request, content| {
             assert_eq!(Kind::of(1, request, content), Some(kind));
             assert_ne!(Kind::of(2, request, content), Some(kind));
-            let mut line = Vec::new();
+            let (mut line, mut scratch) = (Vec::new(), Vec::new());
+            assert!(line::write(&mut line, content, None));
             assert_eq!(
-                stencils.get(kind).unwrap().write(&mut line, content),
-                Some(line.len())
+                stencils.write(kind, content, &mut scratch),
+                Some(line.as_slice())
             );
         });
     }
@@ -558,7 +629,7 @@ mod tests {
         for _ in 0..Stencils::TRIES {
             stencils.keep(kind, b"{}\n", &[]);
         }
-        let kept = stencils.0.iter().filter(|stencil| stencil.kind == kind);
+        let kept = stencils.all.iter().filter(|stencil| stencil.kind == kind);
         assert_eq!(kept.count(), 1);
     }
 
@@ -566,12 +637,18 @@ mod tests {
     fn many_kinds_take_no_more_places() {
         let mut stencils = Stencils::default();
         let kind = |bits| Kind { core: 1, bits };
+        let is_kept = |stencils: &Stencils, bits| {
+            stencils
+                .all
+                .iter()
+                .any(|stencil| stencil.kind == kind(bits))
+        };
         for bits in 0..10_000 {
             stencils.keep(kind(bits), b"{}\n", &[]);
-            assert!(stencils.get(kind(bits)).is_some());
+            assert!(is_kept(&stencils, bits));
         }
-        assert_eq!(stencils.0.len(), Stencils::PLACES);
-        let kept = (0..10_000).filter(|bits| stencils.get(kind(*bits)).is_some());
+        assert_eq!(stencils.all.len(), Stencils::PLACES);
+        let kept = (0..10_000).filter(|bits| is_kept(&stencils, *bits));
         assert!(kept.count() <= Stencils::PLACES);
     }
 }

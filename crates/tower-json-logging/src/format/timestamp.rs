@@ -2,18 +2,19 @@ use std::{cell::Cell, time::Duration};
 
 use super::number::digits;
 
-/// `0000-00-00T00:00:00.`
-type Second = [u8; 20];
+/// `0000-00-00T00:00:00.000000Z`
+pub(crate) type Timestamp = [u8; 27];
 
 thread_local! {
     /// The second that was written last, and its text.
-    static LAST: Cell<(u64, Second)> = const { Cell::new((u64::MAX, [0; 20])) };
+    static LAST: Cell<(u64, Timestamp)> = const { Cell::new((u64::MAX, [0; 27])) };
 }
 
-/// Writes the time since 1970-01-01T00:00:00Z as RFC 3339 with microseconds, in UTC.
+/// The time since 1970-01-01T00:00:00Z as RFC 3339 with microseconds, in UTC.
 ///
 /// Years after 9999 have no RFC 3339 form; they are written as its last moment.
-pub(crate) fn push(out: &mut Vec<u8>, since_epoch: Duration) {
+#[inline]
+pub(crate) fn text(since_epoch: Duration) -> Timestamp {
     const LAST_MOMENT: Duration = Duration::new(253_402_300_799, 999_999_999);
 
     let time = since_epoch.min(LAST_MOMENT);
@@ -22,15 +23,16 @@ pub(crate) fn push(out: &mut Vec<u8>, since_epoch: Duration) {
         text = second(time.as_secs());
         LAST.set((time.as_secs(), text));
     }
-    out.extend_from_slice(&text);
-    out.extend_from_slice(&digits::<6>(time.subsec_micros().into()));
-    out.push(b'Z');
+    if let Some(micros) = text.get_mut(20..26) {
+        micros.copy_from_slice(&digits::<6>(time.subsec_micros().into()));
+    }
+    text
 }
 
 // Not inlined: it would be computed for every line, ahead of the question whether it is needed.
 #[cold]
 #[inline(never)]
-fn second(seconds: u64) -> Second {
+fn second(seconds: u64) -> Timestamp {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days);
     let [y0, y1, y2, y3] = digits(year);
@@ -39,6 +41,7 @@ fn second(seconds: u64) -> Second {
     let [[i0, i1], [s0, s1]] = [digits(second / 60 % 60), digits(second % 60)];
     [
         y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', i0, i1, b':', s0, s1, b'.',
+        b'0', b'0', b'0', b'0', b'0', b'0', b'Z',
     ]
 }
 
@@ -66,9 +69,8 @@ mod tests {
     use super::*;
 
     fn written(seconds: u64, nanos: u32) -> String {
-        let mut out = Vec::new();
-        push(&mut out, Duration::new(seconds, nanos));
-        String::from_utf8(out).unwrap()
+        let text = text(Duration::new(seconds, nanos));
+        String::from_utf8(text.to_vec()).unwrap()
     }
 
     // Seconds as GNU date gives them.
