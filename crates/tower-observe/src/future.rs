@@ -62,7 +62,7 @@ where
         let Some(inner) = this.inner.as_pin_mut() else {
             return Poll::Pending;
         };
-        let mut polled = if X::SCOPES {
+        let mut polled = if this.tracker.scopes() {
             this.tracker.run(|| inner.poll(cx))
         } else {
             this.tracker.enter();

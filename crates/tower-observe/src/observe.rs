@@ -57,9 +57,11 @@ pub trait Observe {
 /// any number of times, [`end`](Self::end) exactly once, whatever happens; then the value is dropped.
 /// A leaked future or body (`mem::forget`) is the one way not to end.
 pub trait Exchange {
-    /// Whether [`scope`](Self::scope) does anything but call what it is given. An exchange that says
-    /// `false` saves every request a move of itself and of the inner future.
-    const SCOPES: bool = true;
+    /// Whether [`scope`](Self::scope) does anything but call what it is given. Asked before it is called: an exchange
+    /// that says `false` saves the request moves of what would go in and out of there.
+    fn scopes(&self) -> bool {
+        true
+    }
 
     /// The inner service answered with this head.
     fn head(&mut self, response: &mut ResponseHead<'_>) {
@@ -92,6 +94,8 @@ pub trait Exchange {
     ///
     /// An observer that has something to enter (a `tracing` span) does so around `f`, and must call
     /// `f` exactly once. The exchanges of a tuple nest, the first outermost.
+    ///
+    /// Where [`scopes`](Self::scopes) says `false`, it may be left out.
     fn scope<R>(&self, f: impl FnOnce() -> R) -> R {
         f()
     }
@@ -114,7 +118,10 @@ impl<F> Exchange for F
 where
     F: Fn(&End<'_>),
 {
-    const SCOPES: bool = false;
+    #[inline]
+    fn scopes(&self) -> bool {
+        false
+    }
 
     fn end(&self, end: &End<'_>) {
         self(end);
@@ -128,7 +135,10 @@ impl Observe for () {
 }
 
 impl Exchange for () {
-    const SCOPES: bool = false;
+    #[inline]
+    fn scopes(&self) -> bool {
+        false
+    }
 }
 
 impl<O: Observe> Observe for Arc<O> {
@@ -150,7 +160,10 @@ impl<O: Observe> Observe for Option<O> {
 }
 
 impl<X: Exchange> Exchange for Option<X> {
-    const SCOPES: bool = X::SCOPES;
+    #[inline]
+    fn scopes(&self) -> bool {
+        self.as_ref().is_some_and(X::scopes)
+    }
 
     fn head(&mut self, response: &mut ResponseHead<'_>) {
         if let Some(exchange) = self {
@@ -196,7 +209,10 @@ macro_rules! tuple {
         }
 
         impl<$($name: Exchange),+> Exchange for ($($name,)+) {
-            const SCOPES: bool = $($name::SCOPES)||+;
+            #[inline]
+            fn scopes(&self) -> bool {
+                $(self.$at.scopes())||+
+            }
 
             fn head(&mut self, response: &mut ResponseHead<'_>) {
                 $(self.$at.head(response);)+

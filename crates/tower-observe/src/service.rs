@@ -8,7 +8,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use crate::{Clock, Exchange as _, Observe, ResponseBody, ResponseFuture, tracker::Tracker};
+use crate::{Clock, Observe, ResponseBody, ResponseFuture, tracker::Tracker};
 
 /// A service whose exchanges are observed. Made by [`ObserveLayer`](crate::ObserveLayer).
 pub struct ObserveService<S, O> {
@@ -79,7 +79,7 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         // Armed before the inner service is called: a panic in there is an end, too.
         let mut tracker = Tracker::start(&*self.observer, &mut request, &self.clock);
-        let inner = if O::Exchange::SCOPES {
+        let inner = if tracker.scopes() {
             tracker.run(|| self.inner.call(request))
         } else {
             // Not by a closure, which the request would have to be moved into.

@@ -108,11 +108,19 @@ impl<X: Exchange> Tracker<X> {
     pub(crate) fn run<R>(&mut self, inner: impl FnOnce() -> R) -> R {
         self.enter();
         let result = match &self.live {
-            Some(live) if X::SCOPES => live.exchange.scope(inner),
+            Some(live) if live.exchange.scopes() => live.exchange.scope(inner),
             _ => inner(),
         };
         self.leave();
         result
+    }
+
+    /// Whether there is something to enter: else what is run need not be moved into a closure.
+    #[inline]
+    pub(crate) fn scopes(&self) -> bool {
+        self.live
+            .as_ref()
+            .is_some_and(|live| live.exchange.scopes())
     }
 
     /// The inner service is about to be called.
@@ -135,7 +143,7 @@ impl<X: Exchange> Tracker<X> {
     #[inline]
     pub(crate) fn destroy(&self, inner: impl FnOnce()) {
         match &self.live {
-            Some(live) if X::SCOPES => live.exchange.scope(inner),
+            Some(live) if live.exchange.scopes() => live.exchange.scope(inner),
             _ => inner(),
         }
     }
@@ -195,13 +203,13 @@ impl<X: Exchange> Tracker<X> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         // Once, so that a frame is either told of or looked at.
-        let takes_data = match &self.live {
-            Some(live) => live.exchange.takes_data(),
-            None => false,
+        let (takes_data, scopes) = match &self.live {
+            Some(live) => (live.exchange.takes_data(), live.exchange.scopes()),
+            None => (false, false),
         };
         self.enter();
         let polled = match &mut self.live {
-            Some(Live { exchange, course }) if X::SCOPES => exchange.scope(|| {
+            Some(Live { exchange, course }) if scopes => exchange.scope(|| {
                 let polled = body.as_mut().poll_frame(cx);
                 course.inside = false;
                 // In the scope of the poll: to enter it once more costs, too.
@@ -212,7 +220,7 @@ impl<X: Exchange> Tracker<X> {
         };
         self.leave();
         if let Some(live) = &mut self.live {
-            if !X::SCOPES {
+            if !scopes {
                 let Live { exchange, course } = live;
                 course.polled(exchange, &polled, &*body, takes_data);
             }
@@ -263,7 +271,7 @@ impl<X: Exchange> Live<X> {
 
     fn end(&mut self, ending: Ending, trailers: Option<&HeaderMap>, at: Option<Moment>) {
         let Self { exchange, course } = self;
-        if X::SCOPES {
+        if exchange.scopes() {
             exchange.scope(|| course.end(exchange, ending, trailers, at));
         } else {
             course.end(exchange, ending, trailers, at);

@@ -194,7 +194,10 @@ impl Rare {
 }
 
 impl Exchange for Recording {
-    const SCOPES: bool = false;
+    #[inline]
+    fn scopes(&self) -> bool {
+        false
+    }
 
     #[inline]
     fn head(&mut self, response: &mut ResponseHead<'_>) {

@@ -315,6 +315,13 @@ impl LoggedRequest {
 }
 
 impl Exchange for LoggedRequest {
+    // To enter a span that nobody sees costs, too.
+    #[inline]
+    fn scopes(&self) -> bool {
+        let logged = self.0.as_ref();
+        logged.is_some_and(|logged| !logged.span.is_disabled())
+    }
+
     fn head(&mut self, response: &mut ResponseHead<'_>) {
         if let Some(logged) = &mut self.0 {
             logged.head(response);
@@ -329,8 +336,7 @@ impl Exchange for LoggedRequest {
 
     fn scope<R>(&self, f: impl FnOnce() -> R) -> R {
         match &self.0 {
-            // To enter a span that nobody sees costs, too.
-            Some(logged) if !logged.span.is_disabled() => logged.span.in_scope(f),
+            Some(logged) if self.scopes() => logged.span.in_scope(f),
             _ => f(),
         }
     }
