@@ -220,6 +220,8 @@ impl Facts {
         self.route.clear();
         self.route.push_str(route);
         let is_plain = route.len() <= LONGEST_PLACE && is_plain(route.as_bytes());
+        // Another may have been there.
+        self.forget_route();
         self.bits.set(Bits::ROUTE);
         self.bits.set_if(Bits::ROUTE_IS_PLAIN, is_plain);
         self.bits
@@ -535,6 +537,19 @@ mod tests {
                 assert_eq!(facts.plain_user_agent(less), None);
             }
         }
+    }
+
+    #[test]
+    fn a_route_takes_the_place_of_another() {
+        let mut facts = with(|facts| facts.set_route("/scans/{id}"));
+        for route in ["/a\"b", "/scans"] {
+            facts.set_route(route);
+            assert_eq!(facts.route(), Some(route));
+            let plain = (route == "/scans").then_some(route.as_bytes());
+            assert_eq!(facts.plain_route(256), plain);
+        }
+        facts.forget_route();
+        assert_eq!(facts.plain_route(256), None);
     }
 
     #[test]
