@@ -52,6 +52,9 @@ const PLATFORM: [Stack; 6] = [
     Stack::AxumPrometheusAndTrace,
 ];
 
+/// Of a hundred slices, in how many nothing else slows a server down. There are more: `notes.md` says how they are told.
+const UNDISTURBED: usize = 5;
+
 /// Compares.
 pub fn run(effort: Effort, rows: &mut Rows) -> Result<()> {
     if effort.is_of_one() {
@@ -100,16 +103,14 @@ fn served(inner: Inner, stacks: &[Stack], effort: Effort, rows: &mut Rows) -> Re
     }
     for (loader, all) in loaders.iter().copied().zip(&all) {
         let servers = all.first().map_or(0, Vec::len);
-        let costs: Vec<_> = (0..servers)
-            .map(|at| Cost::typical(all, at).undisturbed(all, at))
-            .collect();
+        let costs: Vec<_> = (0..servers).map(|at| Cost::typical(all, at)).collect();
         println!("\nend-to-end: {}, {}", inner.says(), loader.says());
         let names = stacks.iter().map(|stack| format!("{stack:?}"));
         let guide = ["FastAPI", "FastAPI, the guide's middleware"].map(str::to_owned);
         for (at, (name, cost)) in names.chain(guide).zip(&costs).enumerate() {
             let [low, middle, high] = Cost::more(all, at);
             println!(
-                "  {name:<32} {:>8.0} ns of processor a request, {middle:.3} of bare in the middle generation ({low:.3} to {high:.3}), {:>8.0} requests/s",
+                "  {name:<32} {:>8.0} ns of processor a request, whole turns {middle:.3} of bare in the middle generation ({low:.3} to {high:.3}), {:>8.0} requests/s",
                 cost.nanos, cost.rate,
             );
         }
@@ -260,6 +261,11 @@ fn rows_of(inner: Inner, loader: Loader, of: impl Fn(Stack) -> Option<Cost>, row
             let row = time().beside(called, peer.nanos);
             rows.add(if is_told { row.headline() } else { row });
         }
+        if is_judged {
+            let case = format!("{name}: half of all slices, {}", loader.says());
+            let row = Row::new(GROUP, case, ours.within(50));
+            rows.add(row.beside("the bare route", bare.within(50)));
+        }
         if is_judged && ours.sink > 0.0 {
             let case = format!("{name}: of it the thread that writes, {}", loader.says());
             rows.add(Row::new(GROUP, case, ours.sink).beside("the bare route", bare.nanos));
@@ -303,38 +309,40 @@ struct Cost {
     sink: f64,
     /// Requests a second.
     rate: f64,
-    /// The same without the sink, by slices, if the server noted them.
+    /// By slices, if the server noted them, and without the sink.
     slices: Vec<f64>,
 }
 
 impl Cost {
-    /// What the server at this place comes to: the mean of its generations.
+    /// What the server at this place comes to: the mean of its generations, or where it noted slices what it takes
+    /// [undisturbed](UNDISTURBED).
     fn typical(all: &[Generation], at: usize) -> Self {
         let of = |value: fn(&Self) -> f64| {
             let quiet = all.iter().map(|servers| Self::quiet(&servers[at], value));
             quiet.sum::<f64>() / all.len() as f64
         };
-        Self {
+        let turns = all.iter().flat_map(|servers| &servers[at]);
+        let mut slices: Vec<_> = turns.flat_map(|turn| turn.slices.clone()).collect();
+        slices.sort_by(f64::total_cmp);
+        let typical = Self {
             nanos: of(|cost| cost.nanos),
             sink: of(|cost| cost.sink),
             rate: 1e9 / of(|cost| 1e9 / cost.rate),
-            slices: Vec::new(),
+            slices,
+        };
+        if typical.slices.is_empty() {
+            return typical;
+        }
+        Self {
+            nanos: typical.within(UNDISTURBED),
+            ..typical
         }
     }
 
-    /// With what it takes where nothing else slows it down: a twentieth of all slices take less. The sink is not in
-    /// it, which writes in some slices more than in others.
-    fn undisturbed(self, all: &[Generation], at: usize) -> Self {
-        let turns = all.iter().flat_map(|servers| &servers[at]);
-        let mut slices: Vec<_> = turns.flat_map(|cost| cost.slices.iter().copied()).collect();
-        if slices.is_empty() {
-            return self;
-        }
-        slices.sort_by(f64::total_cmp);
-        Self {
-            nanos: slices[slices.len() / 20] + self.sink,
-            ..self
-        }
+    /// Nanoseconds of processor a request which so many of a hundred slices take less than. The sink, which writes in
+    /// some slices more than in others, is added by itself.
+    fn within(&self, percent: usize) -> f64 {
+        self.slices[self.slices.len() * percent / 100] + self.sink
     }
 
     /// How much more it takes than the bare route, which is the first, in each generation: the quartiles.
@@ -362,7 +370,7 @@ struct Server {
 
 impl Server {
     fn start(stack: Stack, inner: Inner, log: &Path) -> Result<Self> {
-        let stack = stack.to_possible_value().context("it has a name")?;
+        let called = stack.to_possible_value().context("it has a name")?;
         let name = inner.to_possible_value().context("it has a name")?;
         let program = match (inner, env::var_os("BENCHES_PLATFORM")) {
             (Inner::Platform, Some(program)) => program.into(),
@@ -370,10 +378,10 @@ impl Server {
         };
         let mut command = pinned(0, &program);
         command
-            .args(["--serve", stack.get_name(), "--inner", name.get_name()])
+            .args(["--serve", called.get_name(), "--inner", name.get_name()])
             .arg("--log")
             .arg(log);
-        if inner == Inner::Route {
+        if inner == Inner::Route && STACKS[..FIRST].contains(&stack) {
             command.arg("--slices").arg(log.with_extension("slices"));
         }
         Self::of(command, inner, log)
@@ -435,7 +443,11 @@ impl Server {
         let (requests, seconds) = counted.with_context(|| format!("{program} said: {said}"))?;
         let slices = match loader {
             Loader::Wrk | Loader::H2load => Vec::new(),
-            Loader::Slices => slices::costs(&self.noted()?[noted..])?,
+            Loader::Slices => {
+                let slices = slices::costs(&self.noted()?[noted..])?;
+                ensure!(!slices.is_empty(), "{:?} has no slices", self.slices);
+                slices
+            }
         };
         Ok(Cost {
             nanos: (after[0] - before[0]) / requests,

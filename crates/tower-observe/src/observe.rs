@@ -57,8 +57,10 @@ pub trait Observe {
 /// any number of times, [`end`](Self::end) exactly once, whatever happens; then the value is dropped.
 /// A leaked future or body (`mem::forget`) is the one way not to end.
 pub trait Exchange {
-    /// Whether [`scope`](Self::scope) does anything but call what it is given. Asked before it is called: an exchange
-    /// that says `false` saves the request moves of what would go in and out of there.
+    /// Whether [`scope`](Self::scope) does anything but call what it is given. Asked anew each time.
+    ///
+    /// Where it says `false`, the inner service is called directly: request, future and response need not be moved
+    /// into a closure.
     fn scopes(&self) -> bool {
         true
     }
@@ -83,7 +85,7 @@ pub trait Exchange {
         let _ = data;
     }
 
-    /// The exchange ended. Called exactly once, inside [`scope`](Self::scope).
+    /// The exchange ended. Called exactly once, inside [`scope`](Self::scope) if that [does](Self::scopes) something.
     fn end(&self, end: &End<'_>) {
         let _ = end;
     }

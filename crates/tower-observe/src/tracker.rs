@@ -103,13 +103,13 @@ impl<X: Exchange> Tracker<X> {
         mem::replace(self, Self::none())
     }
 
-    /// Runs a `call` or `poll` of the inner service, knowing that a panic may come.
+    /// Runs a `call` or `poll` of the inner service in the [scope](Exchange::scope), knowing that a panic may come.
     #[inline]
     pub(crate) fn run<R>(&mut self, inner: impl FnOnce() -> R) -> R {
         self.enter();
         let result = match &self.live {
-            Some(live) if live.exchange.scopes() => live.exchange.scope(inner),
-            _ => inner(),
+            Some(live) => live.exchange.scope(inner),
+            None => inner(),
         };
         self.leave();
         result

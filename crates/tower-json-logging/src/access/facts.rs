@@ -9,6 +9,7 @@ use http::{
 use tower_observe::{Ending, Moment, grpc::Code};
 use tracing_core::Level;
 
+use super::bits::Bits;
 use crate::{access::Settings, context::RequestContext, format::escape::is_plain};
 
 /// What is known of a request when it begins.
@@ -22,7 +23,7 @@ pub(crate) struct Facts {
     // In memory of their own, which is used again: who counts the users of others' memory does so by instructions
     // that are slow.
     route: String,
-    /// UTF-8.
+    /// UTF-8, but no `String`: bytes of which it is known need not be looked at for that once more.
     user_agent: Vec<u8>,
     bytes_in: u64,
     /// One that has no [number](method_number).
@@ -31,64 +32,6 @@ pub(crate) struct Facts {
     path: Option<Text>,
     query: Option<Text>,
     request_headers: Headers,
-}
-
-/// What there is of a request, its method, its version and its scheme.
-///
-/// In one word: to forget it, or to compare it, is to forget and to compare all.
-#[derive(Clone, Copy, Default)]
-struct Bits(u32);
-
-impl Bits {
-    const COUNT: u32 = 20;
-
-    const METHOD: u32 = 0;
-    const VERSION: u32 = 4;
-    const SCHEME: u32 = 7;
-    const ROUTE: u32 = 1 << 9;
-    /// The route is short, and nothing of it has to be escaped.
-    const ROUTE_IS_PLAIN: u32 = 1 << 10;
-    const USER_AGENT: u32 = 1 << 11;
-    const USER_AGENT_IS_PLAIN: u32 = 1 << 12;
-    const BYTES_IN: u32 = 1 << 13;
-    const CLIENT_IP: u32 = 1 << 14;
-    const PATH: u32 = 1 << 15;
-    const QUERY: u32 = 1 << 16;
-    const REQUEST_HEADERS: u32 = 1 << 17;
-    const OTHER_METHOD: u32 = 1 << 18;
-    /// A text is longer than is kept for the next one.
-    const LONG: u32 = 1 << 19;
-
-    /// There is memory that came with the request, or more than is kept.
-    const HOLDS_MEMORY: u32 =
-        Self::PATH | Self::QUERY | Self::REQUEST_HEADERS | Self::OTHER_METHOD | Self::LONG;
-
-    /// How those that say the same may differ.
-    const OF_ONE_KIND: u32 = Self::ROUTE_IS_PLAIN | Self::USER_AGENT_IS_PLAIN | Self::LONG;
-
-    const fn has(self, bits: u32) -> bool {
-        self.0 & bits != 0
-    }
-
-    const fn set(&mut self, bits: u32) {
-        self.0 |= bits;
-    }
-
-    const fn set_if(&mut self, bits: u32, is_so: bool) {
-        self.0 |= if is_so { bits } else { 0 };
-    }
-
-    const fn forget(&mut self, bits: u32) {
-        self.0 &= !bits;
-    }
-
-    const fn set_number(&mut self, at: u32, number: u8) {
-        self.0 |= (number as u32) << at;
-    }
-
-    const fn number(self, at: u32, bits: u32) -> usize {
-        ((self.0 >> at) & ((1 << bits) - 1)) as usize
-    }
 }
 
 /// Headers that were asked for.
@@ -140,7 +83,7 @@ impl Facts {
 
     /// Equal for requests that have the same facts, and whose facts differ only where they [vary](super::varies).
     pub(super) const fn kind(&self) -> u32 {
-        self.bits.0 & !Bits::OF_ONE_KIND
+        self.bits.kind()
     }
 
     pub(crate) fn set_method(&mut self, method: &Method) {
@@ -260,6 +203,7 @@ impl Facts {
         let text = lossy(value, LONGEST_USER_AGENT);
         self.user_agent.clear();
         self.user_agent.extend_from_slice(text.as_bytes());
+        self.bits.forget(Bits::USER_AGENT_IS_PLAIN);
         self.bits.set(Bits::USER_AGENT);
         self.bits
             .set_if(Bits::LONG, self.user_agent.capacity() > Self::LONG);
@@ -332,13 +276,14 @@ impl Facts {
 
     /// Forgets a request that [holds no memory](Self::holds_memory).
     #[inline]
-    pub(crate) const fn forget(&mut self) {
-        self.bits = Bits(0);
+    pub(crate) fn forget(&mut self) {
+        debug_assert!(!self.holds_memory());
+        self.bits = Bits::default();
     }
 
     /// Lets go of the memory.
     pub(crate) fn clear(&mut self) {
-        self.bits = Bits(0);
+        self.bits = Bits::default();
         if self.user_agent.capacity() > Self::LONG {
             self.user_agent = Vec::new();
         }
@@ -579,7 +524,7 @@ mod tests {
         });
         assert!(!facts.holds_memory());
         facts.forget();
-        assert_eq!(facts.bits.0, 0);
+        assert_eq!(facts.bits, Bits::default());
         assert_eq!(facts.route(), None);
         assert_eq!(facts.plain_route(256), None);
         assert_eq!(facts.user_agent(), None);
@@ -592,7 +537,7 @@ mod tests {
 
     #[test]
     fn long_texts_are_let_go_of() {
-        let value = HeaderValue::from_str(&"\"".repeat(300)).unwrap();
+        let value = HeaderValue::from_bytes("€".repeat(300).as_bytes()).unwrap();
         let mut facts = with(|facts| {
             facts.set_user_agent(&value);
             facts.set_route(&"/scans".repeat(100));
@@ -601,6 +546,7 @@ mod tests {
         facts.clear();
         assert!(!facts.holds_memory());
         assert_eq!(facts.route.capacity(), 0);
+        assert_eq!(facts.user_agent.capacity(), 0);
         assert_eq!(facts.route(), None);
     }
 

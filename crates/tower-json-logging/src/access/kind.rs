@@ -25,6 +25,9 @@ pub(crate) const fn varies(fact: Fact) -> bool {
     )
 }
 
+/// How many bits [`kind`] has.
+pub(crate) const KIND_BITS: u32 = 10 + 6 + 3 + 5 + 5 + Facts::KIND_BITS;
+
 /// Equal for requests that have the same facts, and whose facts differ only where they [vary](varies).
 pub(crate) fn kind(request: Request<'_>) -> u64 {
     let Request {
@@ -39,7 +42,7 @@ pub(crate) fn kind(request: Request<'_>) -> u64 {
         ended.sample_rate.is_some(),
         ended.is_failure,
     ];
-    let mut kind = Bits(0);
+    let mut kind = Pushed(0);
     kind.push(10, ended.status);
     kind.push(6, ended.ending as u8);
     kind.push(3, level(ended.level));
@@ -51,9 +54,9 @@ pub(crate) fn kind(request: Request<'_>) -> u64 {
     kind.0
 }
 
-struct Bits(u64);
+struct Pushed(u64);
 
-impl Bits {
+impl Pushed {
     fn push(&mut self, bits: u32, value: impl Into<u64>) {
         self.0 = self.0 << bits | value.into();
     }

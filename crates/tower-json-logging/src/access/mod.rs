@@ -1,5 +1,6 @@
 //! The line of each request.
 
+mod bits;
 mod facts;
 mod handover;
 mod headers;
@@ -14,7 +15,7 @@ pub(crate) use self::facts::Text;
 pub(crate) use self::{
     facts::{Ended, Facts, Headers, Request},
     handover::{begun, with_logged},
-    kind::{kind, varies},
+    kind::{KIND_BITS, kind, varies},
     observer::is_of_request,
     settings::Settings,
     write::{fact, message, place, short_millis},

@@ -158,7 +158,7 @@ impl RequestContext {
     /// The memory for a later request, unless somebody still looks at it.
     ///
     /// Memory that the request shares with others (a given id, the path, headers) and fields are let go of. What was
-    /// copied or is small (the route, the user agent, the client's address, the trace, the method) stays until another
+    /// copied or is small (the route, the user agent, the client's address, the trace) stays until another
     /// request overwrites it: in at most 64 contexts a thread, 32 here and 32 with what else is kept of a request.
     pub(crate) fn spare(self) -> Option<Self> {
         let Self(mut inner) = self;

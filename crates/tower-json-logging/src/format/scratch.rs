@@ -22,7 +22,7 @@ thread_local! {
 }
 
 impl Scratch {
-    /// The most that is kept: some lines of the default's length.
+    /// The most that is kept beside the stencils, which keep a line of their own: some lines of the default's length.
     const MOST: usize = 64 * 1024;
 
     /// An empty one.

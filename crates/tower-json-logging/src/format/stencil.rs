@@ -54,8 +54,11 @@ pub(crate) struct Kind {
 }
 
 impl Kind {
+    const FITS: () = assert!(access::KIND_BITS as usize + Fields::KIND_BITS <= 64);
+
     /// None if the line would say that something is cut.
     pub(crate) fn of(core: u64, request: Request<'_>, content: &Content<'_>) -> Option<Self> {
+        let () = Self::FITS;
         let fields = content.fields.kind()?;
         let bits = access::kind(request) << Fields::KIND_BITS | fields;
         Some(Self { core, bits })
@@ -260,9 +263,12 @@ impl Stencils {
         self.line.get(..len)
     }
 
-    /// Keeps a line that was written, in place of one of another kind if there are many.
+    /// Keeps a line that was written, unless it is long, in place of one of another kind if there are many.
     #[cold]
     pub(crate) fn keep(&mut self, kind: Kind, line: &[u8], notes: &[Note]) {
+        if line.len() + BLOCK > Self::LONGEST_LINE {
+            return;
+        }
         if self.all.is_empty() {
             self.all.resize_with(Self::PLACES, Stencil::default);
         }
@@ -620,6 +626,58 @@ mod tests {
                 Some(line.as_slice())
             );
         });
+    }
+
+    /// Writes lines of one kind one after the other, and tells which of them a stencil wrote.
+    fn by_stencil<const N: usize>(texts: [&str; N], limits: &Limits) -> [bool; N] {
+        let schema = Compiled::new(&Schema::seed());
+        let mut common = Common {
+            method: Method::GET,
+            version: Version::HTTP_11,
+            status: 200,
+            ending: Ending::Complete,
+            level: Level::INFO,
+            scheme: None,
+            grpc: None,
+            there: [false; 14],
+        };
+        // The path is as long as it is asked for.
+        common.there[2] = true;
+        let (mut stencils, mut scratch) = (Stencils::default(), Vec::new());
+        texts.map(|text| {
+            let own = Own {
+                text: text.to_owned(),
+                number: 7,
+                time: Duration::from_millis(1),
+            };
+            made(&common, &own, &schema, limits).with(&schema, limits, |request, content| {
+                let (mut line, mut notes) = (Vec::new(), Vec::new());
+                assert!(line::write(&mut line, content, Some(&mut notes)));
+                let kind = Kind::of(1, request, content).unwrap();
+                if let Some(bytes) = stencils.write(kind, content, &mut scratch) {
+                    assert_eq!(bytes, line);
+                    return true;
+                }
+                stencils.keep(kind, &line, &notes);
+                false
+            })
+        })
+    }
+
+    #[test]
+    fn there_is_room_for_a_longer_line_after_the_first() {
+        let limits = Limits::new().line(200_000).value(100_000);
+        let long = "x".repeat(5000);
+        let written = by_stencil(["x", "xy", &long, &long, "x", &long], &limits);
+        assert_eq!(written, [false, true, false, true, true, true]);
+    }
+
+    #[test]
+    fn a_line_that_is_long_leaves_the_stencil_to_the_others() {
+        let limits = Limits::new().line(200_000).value(100_000);
+        let long = "x".repeat(Stencils::LONGEST_LINE);
+        let written = by_stencil(["x", &long, "xy", &long, "x"], &limits);
+        assert_eq!(written, [false, false, true, false, true]);
     }
 
     #[test]

@@ -41,8 +41,11 @@ pub(crate) enum Offered {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refused {
     Closed,
-    Full,
-    Oversize,
+    NoRoom(NoRoom),
+}
+
+impl Refused {
+    const FULL: Self = Self::NoRoom(NoRoom::Full);
 }
 
 /// What the worker is to do.
@@ -199,7 +202,7 @@ impl Shared {
     ) -> Offered {
         let mut taken = Err(refused);
         let mut lost = None;
-        if refused == Refused::Full {
+        if refused == Refused::FULL {
             match self.full {
                 Full::LoseLine => {}
                 Full::LoseOldest => {
@@ -212,7 +215,7 @@ impl Shared {
                     let deadline = deadline(time);
                     let mut in_time = true;
                     // An output that fails is not waited for.
-                    while in_time && !state.failing && taken == Err(Refused::Full) {
+                    while in_time && !state.failing && taken == Err(Refused::FULL) {
                         (state, in_time) = self.wait(state, deadline);
                         taken = again(&mut state);
                     }
@@ -224,9 +227,9 @@ impl Shared {
             Err(refused) => {
                 let reason = match refused {
                     Refused::Closed => DropReason::Shutdown,
-                    Refused::Oversize => DropReason::Oversize,
-                    Refused::Full if state.failing => DropReason::IoError,
-                    Refused::Full => DropReason::QueueFull,
+                    Refused::NoRoom(NoRoom::Oversize) => DropReason::Oversize,
+                    Refused::NoRoom(NoRoom::Full) if state.failing => DropReason::IoError,
+                    Refused::NoRoom(NoRoom::Full) => DropReason::QueueFull,
                 };
                 state.queue.lose(level, reason);
                 Offered::Lost(reason)
@@ -463,11 +466,9 @@ impl State {
         if self.life != Life::Open {
             return Err(Refused::Closed);
         }
-        match self.queue.push(line, level, important) {
-            Ok(()) => Ok(()),
-            Err(NoRoom::Full) => Err(Refused::Full),
-            Err(NoRoom::Oversize) => Err(Refused::Oversize),
-        }
+        self.queue
+            .push(line, level, important)
+            .map_err(Refused::NoRoom)
     }
 
     fn again(&self) -> Again {

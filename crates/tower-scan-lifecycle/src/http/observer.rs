@@ -185,6 +185,11 @@ impl Exchange for HttpScan {
         }
     }
 
+    #[inline]
+    fn scopes(&self) -> bool {
+        self.live.is_some()
+    }
+
     fn scope<R>(&self, f: impl FnOnce() -> R) -> R {
         let Some(live) = &self.live else { return f() };
         let span = live.span.get_or_init(|| live.current.open_span());

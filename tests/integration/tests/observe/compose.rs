@@ -17,7 +17,7 @@ use test_support::{
     shapes::{ShapeError, ShapeFuture, Shapes},
 };
 use tower::{Layer as _, Service};
-use tower_observe::{End, Exchange, Observe, ObserveLayer, RequestHead, ResponseHead};
+use tower_observe::{Clock, End, Exchange, Observe, ObserveLayer, RequestHead, ResponseHead};
 
 thread_local! {
     static LOG: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
@@ -353,6 +353,83 @@ fn who_takes_no_more_data_is_told_of_the_end_in_the_scope_of_the_poll() {
     assert_eq!(count("a:a end complete"), 1, "{notes:?}");
     let of_service = count("a:call") + count("a:poll");
     assert_eq!(ENTERED.get(), of_service, "{notes:?}");
+}
+
+/// An exchange that scopes at every other question.
+struct ByTurns {
+    noting: Noting<false>,
+    asked: Cell<usize>,
+}
+
+impl Exchange for ByTurns {
+    fn scopes(&self) -> bool {
+        self.asked.set(self.asked.get() + 1);
+        self.asked.get() & 1 == 0
+    }
+
+    fn end(&self, end: &End<'_>) {
+        self.noting.end(end);
+    }
+
+    fn scope<R>(&self, f: impl FnOnce() -> R) -> R {
+        self.noting.scope(f)
+    }
+}
+
+#[test]
+fn who_scopes_now_and_then_is_told_of_one_end() {
+    for (path, end) in [
+        ("/hinted", "a end complete"),
+        ("/trailers", "a end complete"),
+        ("/error", "a end body_error"),
+        ("/stall", "a end client_gone_in_body"),
+        ("/204", "a end complete"),
+    ] {
+        for asked in [0, 1] {
+            let by_turns = |_: &mut RequestHead<'_>| ByTurns {
+                noting: Noting('a'),
+                asked: Cell::new(asked),
+            };
+            let notes = notes(by_turns, path, |mut call| {
+                let mut body = ready(&mut call).unwrap().into_body();
+                // That one never ends.
+                if path != "/stall" {
+                    let _ = read(&mut body);
+                }
+            });
+            let ends: Vec<_> = notes.iter().filter(|note| note.contains(" end ")).collect();
+            assert!(
+                ends.len() == 1 && ends[0].ends_with(end),
+                "{path}: {notes:?}"
+            );
+            let is_in = |note: &&String| note.starts_with("a:");
+            assert!(notes.iter().any(|note| is_in(&note)), "{notes:?}");
+            assert!(!notes.iter().all(|note| is_in(&note)), "{notes:?}");
+        }
+    }
+}
+
+#[test]
+fn a_tuple_scopes_if_one_of_it_does() {
+    let one = |scopes| {
+        move |_: &mut RequestHead<'_>| ByTurns {
+            noting: Noting('a'),
+            // Asked once.
+            asked: Cell::new(usize::from(scopes)),
+        }
+    };
+    let exchange = |observer: &dyn Fn(&mut RequestHead<'_>) -> ByTurns| {
+        let mut request = request("/");
+        observer(&mut RequestHead::new(&mut request, Clock::system().now()))
+    };
+    for (first, second) in [(false, false), (false, true), (true, false), (true, true)] {
+        let tuple = (exchange(&one(first)), exchange(&one(second)));
+        assert_eq!(tuple.scopes(), first || second);
+    }
+    assert!(!().scopes());
+    assert!(!None::<ByTurns>.scopes());
+    assert!(Some(exchange(&one(true))).scopes());
+    assert!(!Some(exchange(&one(false))).scopes());
 }
 
 #[test]
