@@ -10,7 +10,7 @@ mod least;
 mod lines;
 mod scale;
 mod served;
-mod slices;
+
 mod versions;
 
 use std::{
@@ -74,9 +74,6 @@ struct Cli {
     inner: served::Inner,
     #[arg(long, hide = true)]
     log: Option<PathBuf>,
-    /// Note there what each slice costs
-    #[arg(long, hide = true)]
-    slices: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -117,9 +114,6 @@ fn main() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if let (Some(stack), Some(log)) = (cli.serve, cli.log) {
-        if let Some(slices) = cli.slices {
-            slices::note(&slices)?;
-        }
         served::serve(stack, cli.inner, &log)?;
         return Ok(ExitCode::SUCCESS);
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Result;
-use axum::{Router, routing::get};
+use axum::Router;
 use axum_prometheus::PrometheusMetricLayerBuilder;
 use benches::route;
 use clap::ValueEnum;
@@ -30,7 +30,7 @@ use tracing_subscriber::{
     filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
-use crate::{backend::OpenTelemetry, least::LeastLayer, slices};
+use crate::{backend::OpenTelemetry, least::LeastLayer};
 
 /// What stands around the route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -64,12 +64,7 @@ pub enum Inner {
 impl Inner {
     async fn routes(self) -> Result<Router> {
         match self {
-            Self::Route => Ok(route::router_of(1, |_| {
-                get(async || {
-                    slices::served();
-                    "ok"
-                })
-            })),
+            Self::Route => Ok(route::router(1)),
             Self::Platform => platform().await,
         }
     }

@@ -20,7 +20,7 @@ use clap::ValueEnum as _;
 use crate::{
     harness::{Effort, Rows, quartiles},
     served::{Inner, Stack},
-    slices, versions,
+    versions,
 };
 
 const GROUP: &str = "end-to-end";
@@ -51,9 +51,6 @@ const PLATFORM: [Stack; 6] = [
     Stack::Everything,
     Stack::AxumPrometheusAndTrace,
 ];
-
-/// Of a hundred slices, in how many nothing else slows a server down. There are more: `notes.md` says how they are told.
-const UNDISTURBED: usize = 5;
 
 /// Compares.
 pub fn run(effort: Effort, rows: &mut Rows) -> Result<()> {
@@ -110,13 +107,13 @@ fn served(inner: Inner, stacks: &[Stack], effort: Effort, rows: &mut Rows) -> Re
         for (at, (name, cost)) in names.chain(guide).zip(&costs).enumerate() {
             let [low, middle, high] = Cost::more(all, at);
             println!(
-                "  {name:<32} {:>8.0} ns of processor a request, whole turns {middle:.3} of bare in the middle generation ({low:.3} to {high:.3}), {:>8.0} requests/s",
+                "  {name:<32} {:>8.0} ns of processor a request, {middle:.3} of bare in the middle generation ({low:.3} to {high:.3}), {:>8.0} requests/s",
                 cost.nanos, cost.rate,
             );
         }
         let of = |stack| {
             let at = stacks.iter().position(|one| *one == stack);
-            costs.get(at?).cloned()
+            costs.get(at?).copied()
         };
         rows_of(inner, loader, of, rows);
         if let (Some([bare, theirs]), Some(floor), Some(ours)) = (
@@ -261,11 +258,6 @@ fn rows_of(inner: Inner, loader: Loader, of: impl Fn(Stack) -> Option<Cost>, row
             let row = time().beside(called, peer.nanos);
             rows.add(if is_told { row.headline() } else { row });
         }
-        if is_judged {
-            let case = format!("{name}: half of all slices, {}", loader.says());
-            let row = Row::new(GROUP, case, ours.within(50));
-            rows.add(row.beside("the bare route", bare.within(50)));
-        }
         if is_judged && ours.sink > 0.0 {
             let case = format!("{name}: of it the thread that writes, {}", loader.says());
             rows.add(Row::new(GROUP, case, ours.sink).beside("the bare route", bare.nanos));
@@ -287,7 +279,8 @@ enum Loader {
     Wrk,
     /// HTTP/2.
     H2load,
-    /// HTTP/1.1 in many short turns, of which the server notes each hundredth of a second.
+    /// HTTP/1.1 in slices of less than a tenth of a second: what else runs on the machine is the same for two that
+    /// follow each other, and there are many.
     Slices,
 }
 
@@ -301,7 +294,7 @@ impl Loader {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Cost {
     /// Nanoseconds of processor a request.
     nanos: f64,
@@ -309,40 +302,20 @@ struct Cost {
     sink: f64,
     /// Requests a second.
     rate: f64,
-    /// By slices, if the server noted them, and without the sink.
-    slices: Vec<f64>,
 }
 
 impl Cost {
-    /// What the server at this place comes to: the mean of its generations, or where it noted slices what it takes
-    /// [undisturbed](UNDISTURBED).
+    /// What the server at this place comes to: the mean of its generations.
     fn typical(all: &[Generation], at: usize) -> Self {
         let of = |value: fn(&Self) -> f64| {
             let quiet = all.iter().map(|servers| Self::quiet(&servers[at], value));
             quiet.sum::<f64>() / all.len() as f64
         };
-        let turns = all.iter().flat_map(|servers| &servers[at]);
-        let mut slices: Vec<_> = turns.flat_map(|turn| turn.slices.clone()).collect();
-        slices.sort_by(f64::total_cmp);
-        let typical = Self {
+        Self {
             nanos: of(|cost| cost.nanos),
             sink: of(|cost| cost.sink),
             rate: 1e9 / of(|cost| 1e9 / cost.rate),
-            slices,
-        };
-        if typical.slices.is_empty() {
-            return typical;
         }
-        Self {
-            nanos: typical.within(UNDISTURBED),
-            ..typical
-        }
-    }
-
-    /// Nanoseconds of processor a request which so many of a hundred slices take less than. The sink, which writes in
-    /// some slices more than in others, is added by itself.
-    fn within(&self, percent: usize) -> f64 {
-        self.slices[self.slices.len() * percent / 100] + self.sink
     }
 
     /// How much more it takes than the bare route, which is the first, in each generation: the quartiles.
@@ -365,12 +338,11 @@ struct Server {
     process: Child,
     url: String,
     log: PathBuf,
-    slices: PathBuf,
 }
 
 impl Server {
     fn start(stack: Stack, inner: Inner, log: &Path) -> Result<Self> {
-        let called = stack.to_possible_value().context("it has a name")?;
+        let stack = stack.to_possible_value().context("it has a name")?;
         let name = inner.to_possible_value().context("it has a name")?;
         let program = match (inner, env::var_os("BENCHES_PLATFORM")) {
             (Inner::Platform, Some(program)) => program.into(),
@@ -378,12 +350,9 @@ impl Server {
         };
         let mut command = pinned(0, &program);
         command
-            .args(["--serve", called.get_name(), "--inner", name.get_name()])
+            .args(["--serve", stack.get_name(), "--inner", name.get_name()])
             .arg("--log")
             .arg(log);
-        if inner == Inner::Route && STACKS[..FIRST].contains(&stack) {
-            command.arg("--slices").arg(log.with_extension("slices"));
-        }
         Self::of(command, inner, log)
     }
 
@@ -405,7 +374,6 @@ impl Server {
             process,
             url: String::new(),
             log: log.to_owned(),
-            slices: log.with_extension("slices"),
         };
         let mut line = String::new();
         BufReader::new(said).read_line(&mut line)?;
@@ -419,11 +387,10 @@ impl Server {
     fn load(&self, loader: Loader) -> Result<Cost> {
         let bin = tools().join("benches/usr/bin");
         let before = self.processor_time()?;
-        let noted = self.noted()?.len();
         let (program, arguments) = match loader {
             Loader::Wrk => ("wrk", ["-t1", "-c32", "-d1s"].as_slice()),
             Loader::H2load => ("h2load", ["-n50000", "-c8", "-m8", "-t1"].as_slice()),
-            Loader::Slices => ("h2load", ["--h1", "-n20000", "-c32", "-t1"].as_slice()),
+            Loader::Slices => ("h2load", ["--h1", "-n10000", "-c32", "-t1"].as_slice()),
         };
         let output = pinned(1, &bin.join(program))
             .args(arguments)
@@ -441,31 +408,11 @@ impl Server {
             Loader::H2load | Loader::Slices => of_h2load(&said),
         };
         let (requests, seconds) = counted.with_context(|| format!("{program} said: {said}"))?;
-        let slices = match loader {
-            Loader::Wrk | Loader::H2load => Vec::new(),
-            Loader::Slices => {
-                let slices = slices::costs(&self.noted()?[noted..])?;
-                ensure!(!slices.is_empty(), "{:?} has no slices", self.slices);
-                slices
-            }
-        };
         Ok(Cost {
             nanos: (after[0] - before[0]) / requests,
             sink: (after[1] - before[1]) / requests,
             rate: requests / seconds,
-            slices,
         })
-    }
-
-    /// What it noted of its slices, if it does.
-    fn noted(&self) -> Result<String> {
-        if !self.slices.exists() {
-            return Ok(String::new());
-        }
-        let mut noted = fs::read_to_string(&self.slices)?;
-        // The last may be half of a line.
-        noted.truncate(noted.rfind('\n').map_or(0, |end| end + 1));
-        Ok(noted)
     }
 
     /// Of all its threads, and of that which writes the log, in nanoseconds.
@@ -479,12 +426,9 @@ impl Server {
                 // The thread has just ended.
                 continue;
             };
-            if name.trim() == slices::NOTING {
-                continue;
-            }
-            let nanos = slices::nanos(&text)? as f64;
+            let nanos: f64 = text.split(' ').next().unwrap_or_default().parse()?;
             sum[0] += nanos;
-            if name.trim() == slices::SINK {
+            if name.trim() == "json-log-sink" {
                 sum[1] += nanos;
             }
         }
