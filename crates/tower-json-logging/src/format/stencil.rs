@@ -588,10 +588,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn requests_that_differ_in_their_values_are_of_one_kind() {
-        let (schema, limits) = (Compiled::new(&Schema::seed()), Limits::new());
-        let common = Common {
+    fn usual(there: [bool; 14]) -> Common {
+        Common {
             method: Method::GET,
             version: Version::HTTP_11,
             status: 200,
@@ -599,8 +597,14 @@ mod tests {
             level: Level::INFO,
             scheme: None,
             grpc: None,
-            there: [true; 14],
-        };
+            there,
+        }
+    }
+
+    #[test]
+    fn requests_that_differ_in_their_values_are_of_one_kind() {
+        let (schema, limits) = (Compiled::new(&Schema::seed()), Limits::new());
+        let common = usual([true; 14]);
         let own = |text: &str, number| Own {
             text: text.to_owned(),
             number,
@@ -631,18 +635,8 @@ mod tests {
     /// Writes lines of one kind one after the other, and tells which of them a stencil wrote.
     fn by_stencil<const N: usize>(texts: [&str; N], limits: &Limits) -> [bool; N] {
         let schema = Compiled::new(&Schema::seed());
-        let mut common = Common {
-            method: Method::GET,
-            version: Version::HTTP_11,
-            status: 200,
-            ending: Ending::Complete,
-            level: Level::INFO,
-            scheme: None,
-            grpc: None,
-            there: [false; 14],
-        };
         // The path is as long as it is asked for.
-        common.there[2] = true;
+        let common = usual(std::array::from_fn(|fact| fact == 2));
         let (mut stencils, mut scratch) = (Stencils::default(), Vec::new());
         texts.map(|text| {
             let own = Own {
