@@ -675,6 +675,18 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_is_long_is_not_kept() {
+        let mut stencils = Stencils::default();
+        let kind = Kind { core: 1, bits: 7 };
+        let line = [b'x'; Stencils::LONGEST_LINE];
+        let (short, _) = line.split_at(Stencils::LONGEST_LINE - BLOCK);
+        stencils.keep(kind, &line, &[]);
+        assert!(stencils.all.is_empty());
+        stencils.keep(kind, short, &[]);
+        assert!(!stencils.all.is_empty());
+    }
+
+    #[test]
     fn a_kind_that_is_kept_again_takes_no_other_place() {
         let mut stencils = Stencils::default();
         let kind = Kind { core: 1, bits: 7 };
