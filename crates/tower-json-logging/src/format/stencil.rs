@@ -678,7 +678,7 @@ mod tests {
     fn a_line_that_is_long_is_not_kept() {
         let mut stencils = Stencils::default();
         let kind = Kind { core: 1, bits: 7 };
-        let line = [b'x'; Stencils::LONGEST_LINE];
+        let line = vec![b'x'; Stencils::LONGEST_LINE];
         let (short, _) = line.split_at(Stencils::LONGEST_LINE - BLOCK);
         stencils.keep(kind, &line, &[]);
         assert!(stencils.all.is_empty());
